@@ -1,0 +1,203 @@
+//! The validated content of `crossfade.toml`: what the team that runs the proxy decided.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::pattern::{PathPattern, PathTemplate};
+use crate::backend::Backend;
+use crate::score::Rules;
+
+/// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// Cleartext addresses; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the admin port.
+    pub admin: SocketAddr,
+    /// File with the bearer token of the admin port; required when `admin` is not a loopback address.
+    pub token_file: Option<PathBuf>,
+    /// The rollout file.
+    pub rollout: PathBuf,
+    /// Directory of the gate's state; created when absent.
+    pub data_dir: PathBuf,
+    /// Threads of the data plane; 0: one per core.
+    pub workers: usize,
+    /// Whether answers carry `crossfade-served-by` and `crossfade-rescued`.
+    pub response_headers: bool,
+    /// The caps on everything that could grow.
+    pub limits: Limits,
+    /// In file order.
+    pub dependencies: Vec<Arc<Dependency>>,
+}
+
+/// Caps on everything that could grow; see [`Limits::default`] for the values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Connections of consumers, all workers together.
+    pub max_connections: usize,
+    /// Requests of consumers being answered, all workers together; more are refused with 503.
+    pub max_in_flight: usize,
+    /// Size of a request's head.
+    pub header_bytes: usize,
+    /// Longest time from the first byte of a request's head to its last.
+    pub header_timeout: Duration,
+    /// Longest silence on a connection, between requests and within a body.
+    pub idle_timeout: Duration,
+    /// Longest time from SIGTERM to the end of the process.
+    pub drain_timeout: Duration,
+    /// Shadows being called, all workers together; more are skipped.
+    pub shadow_in_flight: usize,
+    /// Bytes of all buffered copies together: request bodies on their way to shadows, answers on their way to scoring.
+    pub shadow_memory: usize,
+    /// Bytes of one request body that a shadow may be behind the primary.
+    pub shadow_backlog: usize,
+    /// Largest answer that is scored, in bytes as sent and as decoded; a larger one is excluded as `too_large`.
+    pub score_body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_in_flight: 10_000,
+            header_bytes: 64 << 10,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            shadow_in_flight: 1024,
+            shadow_memory: 64 << 20,
+            shadow_backlog: 1 << 20,
+            score_body: 1 << 20,
+        }
+    }
+}
+
+/// A migrating dependency.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependency {
+    /// Its key in both files; the label `dependency`.
+    pub name: String,
+    /// Which requests belong to it.
+    pub matches: DependencyMatch,
+    /// The version being left; may be absent once the stage is `complete`.
+    pub v1: Option<BackendSpec>,
+    /// The version traffic moves to.
+    pub v2: BackendSpec,
+    /// In file order; the last one is the implied route `other`, which matches everything.
+    pub routes: Vec<Route>,
+}
+
+impl Dependency {
+    /// The settings of one backend; `None` only for a V1 that was removed.
+    pub fn backend(&self, backend: Backend) -> Option<&BackendSpec> {
+        match backend {
+            Backend::V1 => self.v1.as_ref(),
+            Backend::V2 => Some(&self.v2),
+        }
+    }
+}
+
+/// Conditions on a request, all of which must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DependencyMatch {
+    /// Host without port, lower case; `None`: any.
+    pub host: Option<String>,
+    /// Whole leading segments of the path; `None`: any.
+    pub path_prefix: Option<String>,
+}
+
+/// How one backend is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendSpec {
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Which `Host` it sees.
+    pub host: HostPolicy,
+    /// To an established connection; default 250 ms.
+    pub connect_timeout: Duration,
+    /// From the request to the end of the answer's head; default 5 s. A shadow's whole answer is due by then.
+    pub timeout: Duration,
+    /// Longest silence within an answer's body; default: the limit of the same name.
+    pub idle_timeout: Duration,
+    /// How a consumer's request becomes a request for this backend.
+    pub request: RequestMapping,
+}
+
+/// One address of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host and port as written, the default `Host`.
+    pub authority: Authority,
+    /// Name or address to connect to.
+    pub host: String,
+    /// Port to connect to.
+    pub port: u16,
+    /// What stands before every path, without a trailing slash; often empty.
+    pub base_path: String,
+}
+
+/// Which `Host` a backend sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostPolicy {
+    /// The endpoint's own authority.
+    #[default]
+    Endpoint,
+    /// What the consumer sent (`host = "preserve"`).
+    Preserve,
+}
+
+/// How a consumer's request becomes a request for one backend. The default changes nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RequestMapping {
+    /// The new path and query; `None`: unchanged.
+    pub path: Option<PathTemplate>,
+    /// Headers set after `remove`, replacing what is there.
+    pub set: Vec<(HeaderName, HeaderSource)>,
+    /// Headers taken out.
+    pub remove: Vec<HeaderName>,
+}
+
+/// Where a header's value comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderSource {
+    /// As written.
+    Literal(HeaderValue),
+    /// The content of a file, read when the configuration is loaded, without its trailing line end.
+    /// `value` is marked sensitive and never printed.
+    File {
+        /// Where it was read from.
+        path: PathBuf,
+        /// What was read.
+        value: HeaderValue,
+    },
+}
+
+impl HeaderSource {
+    /// The value to send.
+    pub const fn value(&self) -> &HeaderValue {
+        match self {
+            Self::Literal(value) | Self::File { value, .. } => value,
+        }
+    }
+}
+
+/// A named class of requests with its own scoring rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The label `route`.
+    pub name: String,
+    /// Any of these; empty: all.
+    pub methods: Vec<Method>,
+    /// `None`: any path.
+    pub path: Option<PathPattern>,
+    /// What counts as rich.
+    pub rules: Rules,
+}
+
+/// The name of the implied route of every dependency.
+pub const OTHER: &str = "other";

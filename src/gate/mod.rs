@@ -1,0 +1,5 @@
+//! Evidence in, verdict out.
+
+mod params;
+
+pub use params::{Basis, Params};

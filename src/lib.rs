@@ -1,0 +1,12 @@
+//! crossfade moves traffic from version 1 of a dependency to version 2 without a customer noticing.
+
+pub mod backend;
+pub mod bucket;
+pub mod config;
+pub mod gate;
+pub mod hit_rate;
+pub mod outcome;
+pub mod percent;
+pub mod revision;
+pub mod score;
+pub mod stage;

@@ -1,0 +1,3 @@
+//! The process: arguments, signals, exit codes.
+
+fn main() {}
