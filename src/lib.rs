@@ -10,3 +10,8 @@ pub mod percent;
 pub mod revision;
 pub mod score;
 pub mod stage;
+pub mod cap;
+pub mod skip;
+pub mod server;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,83 @@
+//! The accept loop of one listener.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tower::Service;
+
+use super::connection::{HeadLimits, serve};
+use super::connections::Connections;
+use crate::cap::Cap;
+
+/// The rest after an accept that failed for want of descriptors or memory: the connections that would free some end
+/// meanwhile, and the loop does not spin.
+const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
+/// Accepts until `drain` is ready, then whatever the kernel has already completed, so that no connection is lost.
+pub async fn accept<S, B>(
+    listener: TcpListener,
+    limits: HeadLimits,
+    service: S,
+    connections: Rc<Connections>,
+    cap: Arc<Cap>,
+    drain: impl Future<Output = ()>,
+) where
+    S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let start = |stream: TcpStream, peer: SocketAddr| {
+        if !cap.try_take(1) {
+            tracing::debug!(%peer, "refused a connection: max_connections is reached");
+            return;
+        }
+        let (service, connections, cap) = (service.clone(), Rc::clone(&connections), Arc::clone(&cap));
+        tokio::task::spawn_local(async move {
+            if let Err(error) = serve(stream, peer, limits, service, connections).await {
+                tracing::debug!(%peer, %error, "a consumer's connection ended early");
+            }
+            cap.give(1);
+        });
+    };
+    let mut drain = std::pin::pin!(drain);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut drain => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => start(stream, peer),
+                Err(error) => rest(&error).await,
+            }
+        }
+    }
+    while let Some(Ok((stream, peer))) = ready_now(listener.accept()).await {
+        start(stream, peer);
+    }
+}
+
+async fn rest(error: &io::Error) {
+    let peer_left = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if !peer_left {
+        tracing::warn!(%error, "failed to accept a connection");
+        tokio::time::sleep(AFTER_FAILURE).await;
+    }
+}
+
+/// The output of a future that is ready at its first poll.
+async fn ready_now<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}

@@ -1,0 +1,269 @@
+//! The connections of one worker: what each is doing, for how long, and the end of those that do nothing.
+//!
+//! Deadlines of connections are seconds, so they need no timer each: a sweep ten times a second compares a few integers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// The time between two sweeps, and so the resolution of every deadline here.
+pub const SWEEP: Duration = Duration::from_millis(100);
+
+/// Why the server closed a connection on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doom {
+    /// A request's head took longer than `header_timeout`.
+    SlowHead,
+    /// Nothing came or went for `idle_timeout`.
+    Idle,
+}
+
+/// The connections of one worker.
+#[derive(Default)]
+pub struct Connections {
+    now: Cell<u64>,
+    next: Cell<u64>,
+    open: RefCell<HashMap<u64, Rc<Activity>>>,
+    draining: Cell<bool>,
+    none_left: Notify,
+}
+
+/// What one connection is doing. All times are sweeps.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    last_seen: Cell<u64>,
+    head_since: Cell<Option<u64>>,
+    write_blocked_since: Cell<Option<u64>>,
+    exchanges: Cell<u32>,
+    doom: Cell<Option<Doom>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// Between requests, and for a consumer that does not read its answer.
+    pub idle: Duration,
+}
+
+impl Connections {
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    /// Whether connections end with the answer they are giving.
+    pub const fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Tells every connection to end with the answer it is giving; new ones end with their first.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.open.borrow().values().for_each(|activity| activity.wake());
+        self.tell_if_empty();
+    }
+
+    /// Waits until no connection is open.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when dropped.
+    pub async fn closed(&self) {
+        while self.count() > 0 {
+            self.none_left.notified().await;
+        }
+    }
+
+    /// Lets time pass, and ends the connections whose patience is over.
+    pub fn sweep(&self, patience: Patience) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        for activity in self.open.borrow().values() {
+            activity.judge(now, patience);
+        }
+    }
+
+    pub(super) fn open(self: &Rc<Self>) -> Registration {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        let activity = Rc::new(Activity { last_seen: Cell::new(self.now.get()), ..Activity::default() });
+        self.open.borrow_mut().insert(id, Rc::clone(&activity));
+        Registration { connections: Rc::clone(self), activity, id }
+    }
+
+    fn tell_if_empty(&self) {
+        if self.count() == 0 {
+            self.none_left.notify_waiters();
+        }
+    }
+}
+
+impl Activity {
+    fn judge(&self, now: u64, patience: Patience) {
+        let over = |since: u64, limit: Duration| now.saturating_sub(since) as f64 * SWEEP.as_secs_f64() > limit.as_secs_f64();
+        let slow_head = self.head_since.get().is_some_and(|since| over(since, patience.header));
+        let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle));
+        let idle = self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle);
+        let doom = if slow_head { Some(Doom::SlowHead) } else { (stuck || idle).then_some(Doom::Idle) };
+        if doom.is_some() {
+            self.doom.set(doom);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    pub(super) const fn doom(&self) -> Option<Doom> {
+        self.doom.get()
+    }
+
+    pub(super) fn begin_exchange(&self) {
+        self.head_since.set(None);
+        self.exchanges.set(self.exchanges.get() + 1);
+    }
+}
+
+/// One open connection; closed when dropped.
+pub(super) struct Registration {
+    connections: Rc<Connections>,
+    activity: Rc<Activity>,
+    id: u64,
+}
+
+impl Registration {
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// A second hand on the same connection, for what happens inside it.
+    pub(super) fn witness(&self) -> Witness {
+        Witness { connections: Rc::clone(&self.connections), activity: Rc::clone(&self.activity) }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connections.open.borrow_mut().remove(&self.id);
+        self.connections.tell_if_empty();
+    }
+}
+
+/// Tells a connection's activity what its reads, writes and exchanges do.
+#[derive(Clone)]
+pub(super) struct Witness {
+    connections: Rc<Connections>,
+    activity: Rc<Activity>,
+}
+
+impl Witness {
+    pub(super) fn read_some(&self) {
+        let now = self.connections.now.get();
+        self.activity.last_seen.set(now);
+        if self.activity.exchanges.get() == 0 && self.activity.head_since.get().is_none() {
+            self.activity.head_since.set(Some(now));
+        }
+    }
+
+    pub(super) fn wrote(&self, blocked: bool) {
+        let since = self.activity.write_blocked_since.get();
+        let now = self.connections.now.get();
+        self.activity.write_blocked_since.set(if blocked { since.or(Some(now)) } else { None });
+    }
+
+    /// From the head of a request to the end of its answer.
+    pub(super) fn exchange(&self) -> Exchange {
+        self.activity.begin_exchange();
+        Exchange(self.clone())
+    }
+}
+
+/// An exchange under way on a connection; over when dropped.
+pub(super) struct Exchange(Witness);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let activity = &self.0.activity;
+        activity.exchanges.set(activity.exchanges.get() - 1);
+        activity.last_seen.set(self.0.connections.now.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { header: Duration::from_secs(1), idle: Duration::from_secs(2) };
+
+    fn sweep(connections: &Connections, times: u32) {
+        (0..times).for_each(|_| connections.sweep(PATIENCE));
+    }
+
+    #[test]
+    fn a_silent_connection_ends_after_the_idle_timeout() {
+        let connections = Rc::new(Connections::default());
+        let registration = connections.open();
+        sweep(&connections, 20);
+        assert_eq!(registration.activity().doom(), None);
+        sweep(&connections, 1);
+        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
+    }
+
+    #[test]
+    fn a_head_that_comes_slowly_ends_the_connection_however_often_bytes_come() {
+        let connections = Rc::new(Connections::default());
+        let registration = connections.open();
+        for _ in 0..11 {
+            registration.witness().read_some();
+            sweep(&connections, 1);
+        }
+        assert_eq!(registration.activity().doom(), Some(Doom::SlowHead));
+    }
+
+    #[test]
+    fn a_connection_with_an_exchange_under_way_is_not_idle() {
+        let connections = Rc::new(Connections::default());
+        let registration = connections.open();
+        let witness = registration.witness();
+        witness.read_some();
+        let exchange = witness.exchange();
+        sweep(&connections, 100);
+        assert_eq!(registration.activity().doom(), None);
+        drop(exchange);
+        sweep(&connections, 21);
+        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
+    }
+
+    #[test]
+    fn a_consumer_that_does_not_read_its_answer_loses_the_connection() {
+        let connections = Rc::new(Connections::default());
+        let registration = connections.open();
+        let witness = registration.witness();
+        let _exchange = witness.exchange();
+        witness.wrote(true);
+        sweep(&connections, 10);
+        witness.wrote(true);
+        sweep(&connections, 11);
+        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
+    }
+}

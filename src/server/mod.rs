@@ -1,0 +1,11 @@
+//! Towards consumers: listen, accept, limits, drain.
+
+mod accept;
+mod connection;
+mod connections;
+mod listen;
+
+pub use accept::accept;
+pub use connection::{HeadLimits, serve};
+pub use connections::{Connections, Patience, SWEEP};
+pub use listen::{BindError, bind};

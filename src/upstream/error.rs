@@ -1,0 +1,66 @@
+//! Why a backend gave no answer, or only a part of one.
+
+use std::io;
+
+use http::StatusCode;
+
+use crate::outcome::Cause;
+
+/// Why a backend gave no answer, or only a part of one. The backend's fault or the network's, never the consumer's.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The name has no address.
+    #[error("failed to resolve the name of the endpoint")]
+    Resolve(#[source] io::Error),
+    /// Nobody accepted the connection.
+    #[error("failed to connect to the endpoint")]
+    Connect(#[source] io::Error),
+    /// Nobody accepted the connection in `connect_timeout`.
+    #[error("failed to connect within the connect timeout")]
+    ConnectTimeout,
+    /// No head of an answer in `timeout`, or a whole shadow's answer not in `timeout`.
+    #[error("failed to get an answer within the timeout")]
+    Timeout,
+    /// The body stopped for `idle_timeout`.
+    #[error("failed to get more of the body within the idle timeout")]
+    Idle,
+    /// The connection broke, or what came is not HTTP.
+    #[error("failed to read the answer")]
+    Broken(#[source] hyper::Error),
+    /// The body of the request ended early: the consumer left, or the copy was given up.
+    #[error("failed to send the whole request")]
+    Unsent(#[source] hyper::Error),
+}
+
+impl UpstreamError {
+    /// The cause of the fallback that this failure is.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout => Cause::Connect,
+            Self::Timeout | Self::Idle => Cause::Timeout,
+            Self::Broken(error) if error.is_parse() => Cause::Decode,
+            Self::Broken(_) | Self::Unsent(_) => Cause::Reset,
+        }
+    }
+
+    /// The status that a consumer gets in place of the answer (RFC 9110, sections 15.6.3 and 15.6.5).
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Timeout | Self::Idle | Self::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The error type of the `Proxy-Status` field (RFC 9209, section 2.3).
+    pub fn proxy_status(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "dns_error",
+            Self::Connect(_) => "connection_refused",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::Timeout => "http_response_timeout",
+            Self::Idle => "connection_read_timeout",
+            Self::Broken(error) if error.is_parse() => "http_protocol_error",
+            Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
+        }
+    }
+}
