@@ -1,5 +1,6 @@
 //! The validated content of `crossfade.toml`: what the team that runs the proxy decided.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ pub struct RequestMapping {
 }
 
 /// Where a header's value comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum HeaderSource {
     /// As written.
     Literal(HeaderValue),
@@ -182,6 +183,16 @@ impl HeaderSource {
     pub const fn value(&self) -> &HeaderValue {
         match self {
             Self::Literal(value) | Self::File { value, .. } => value,
+        }
+    }
+}
+
+/// Never shows the value, not even a literal one: API keys are written there as well.
+impl fmt::Debug for HeaderSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(_) => f.debug_tuple("Literal").finish_non_exhaustive(),
+            Self::File { path, .. } => f.debug_struct("File").field("path", path).finish_non_exhaustive(),
         }
     }
 }

@@ -1,7 +1,15 @@
-//! What counts as rich.
+//! What counts as rich: one answer in, its worth out. Pure; time and sizes are arguments.
 
+mod answer;
+mod decode;
 mod pointer;
+mod probe;
 mod rules;
+mod scorer;
+mod settle;
 
+pub use answer::{Answer, Body, is_conditional};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
+pub use scorer::Scorer;
+pub use settle::{Score, settle};

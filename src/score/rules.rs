@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::pointer::Pointer;
 
@@ -32,6 +32,13 @@ pub struct Exclude {
     pub headers: Vec<HeaderMatch>,
 }
 
+impl Exclude {
+    /// Whether a request is excluded, whatever its answer: it has one of the `headers`.
+    pub fn matches_request(&self, request: &HeaderMap) -> bool {
+        self.headers.iter().any(|wanted| wanted.matches(request))
+    }
+}
+
 /// A header with a wanted value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeaderMatch {
@@ -39,4 +46,46 @@ pub struct HeaderMatch {
     pub name: HeaderName,
     /// Any of these values; `None` (written `"*"`): the header is present.
     pub values: Option<Vec<String>>,
+}
+
+impl HeaderMatch {
+    /// Whether one of the header's values is, byte for byte, one of the wanted ones.
+    pub fn matches(&self, headers: &HeaderMap) -> bool {
+        let mut present = headers.get_all(&self.name).iter();
+        match &self.values {
+            None => present.next().is_some(),
+            Some(wanted) => present.any(|value| wanted.iter().any(|want| want.as_bytes() == value.as_bytes())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn synthetic(values: Option<&[&str]>) -> Exclude {
+        let values = values.map(|values| values.iter().map(ToString::to_string).collect());
+        let name = HeaderName::from_static("x-synthetic");
+        Exclude {
+            status: Vec::new(),
+            headers: vec![HeaderMatch { name, values }],
+        }
+    }
+
+    #[test]
+    fn excludes_requests_by_presence_or_by_any_of_their_values() {
+        let mut request = HeaderMap::new();
+        assert!(!synthetic(None).matches_request(&request));
+        request.append("x-synthetic", HeaderValue::from_static("probe"));
+        request.append("x-synthetic", HeaderValue::from_static("load"));
+        assert!(synthetic(None).matches_request(&request));
+        assert!(synthetic(Some(&["other", "load"])).matches_request(&request));
+        assert!(
+            !synthetic(Some(&["Load"])).matches_request(&request),
+            "values are compared byte for byte"
+        );
+        assert!(!Exclude::default().matches_request(&request));
+    }
 }

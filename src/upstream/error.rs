@@ -27,6 +27,9 @@ pub enum UpstreamError {
     /// The connection broke, or what came is not HTTP.
     #[error("failed to read the answer")]
     Broken(#[source] hyper::Error),
+    /// The backend changed the protocol without being asked to.
+    #[error("failed to use an answer that switches protocols unasked")]
+    Unasked,
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
     Unsent(#[source] hyper::Error),
@@ -39,6 +42,7 @@ impl UpstreamError {
             Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout => Cause::Connect,
             Self::Timeout | Self::Idle => Cause::Timeout,
             Self::Broken(error) if error.is_parse() => Cause::Decode,
+            Self::Unasked => Cause::Decode,
             Self::Broken(_) | Self::Unsent(_) => Cause::Reset,
         }
     }
@@ -60,6 +64,7 @@ impl UpstreamError {
             Self::Timeout => "http_response_timeout",
             Self::Idle => "connection_read_timeout",
             Self::Broken(error) if error.is_parse() => "http_protocol_error",
+            Self::Unasked => "http_upgrade_failed",
             Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
         }
     }

@@ -1,0 +1,198 @@
+//! One backend: where it is, how long it may take, and how requests are rewritten for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::uri::Scheme;
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::super::deployment::{BackendSpec, Endpoint, HeaderSource, HostPolicy, RequestMapping};
+use super::super::pattern::PathTemplate;
+use super::deployment::secret;
+use super::headers::{self, header_name};
+use super::table::Table;
+use super::value::Value;
+
+/// Keys of the contract that this version does not act on.
+const UNSUPPORTED: [&str; 4] = ["tls", "retry", "health", "health_check"];
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const EXAMPLE: &str = "a table such as { url = \"http://127.0.0.1:7001\" }";
+const URL_EXAMPLE: &str = "write http://HOST:PORT, and a path if one stands before all paths";
+
+/// What a backend takes from its surroundings.
+pub(super) struct Defaults<'p> {
+    /// Folder of the file, for the files that it names.
+    pub(super) folder: &'p Path,
+    /// The limit of the same name.
+    pub(super) idle_timeout: Duration,
+}
+
+pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<BackendSpec> {
+    let mut table = value.table_like(EXAMPLE)?;
+    table.unsupported(&UNSUPPORTED);
+    let spec = BackendSpec {
+        endpoints: endpoints(&mut table),
+        host: table.get("host", host_policy).unwrap_or_default(),
+        connect_timeout: table.duration("connect_timeout", CONNECT_TIMEOUT),
+        timeout: table.duration("timeout", TIMEOUT),
+        idle_timeout: table.duration("idle_timeout", defaults.idle_timeout),
+        request: table
+            .get("request", Value::table)
+            .map(|table| request(table, defaults))
+            .unwrap_or_default(),
+    };
+    unsupported_inside(&mut table, "response", &["map", "body"]);
+    if spec.connect_timeout > spec.timeout {
+        table.warn(
+            "`connect_timeout` is longer than `timeout`, and can never be reached",
+            "make it shorter than `timeout`",
+        );
+    }
+    table.finish();
+    Some(spec)
+}
+
+/// Takes a table all of whose keys belong to a later version.
+fn unsupported_inside(table: &mut Table<'_>, key: &'static str, keys: &[&str]) {
+    if let Some(mut inner) = table.get(key, Value::table) {
+        inner.unsupported(keys);
+        inner.finish();
+    }
+}
+
+fn host_policy(value: &Value<'_>) -> Option<HostPolicy> {
+    value.word(&[("preserve", HostPolicy::Preserve), ("endpoint", HostPolicy::Endpoint)])
+}
+
+fn endpoints(table: &mut Table<'_>) -> Vec<Endpoint> {
+    match (table.take("url"), table.take("urls")) {
+        (Some(url), None) => endpoint(&url).into_iter().collect(),
+        (None, Some(urls)) => several(&urls),
+        (Some(_), Some(urls)) => {
+            urls.key_error("stands beside `url`", Some("write one of the two".to_owned()));
+            Vec::new()
+        }
+        (None, None) => {
+            table.missing("`url` is missing", "url = \"http://127.0.0.1:7001\"");
+            Vec::new()
+        }
+    }
+}
+
+fn several(urls: &Value<'_>) -> Vec<Endpoint> {
+    let mut read: Vec<Endpoint> = Vec::new();
+    let items = urls.items("a list of URLs").unwrap_or_default();
+    if urls.is_array() && items.is_empty() {
+        urls.error("no endpoint", "write at least one URL");
+    }
+    for item in items {
+        let Some(endpoint) = endpoint(&item) else { continue };
+        if read.contains(&endpoint) {
+            item.error("the same endpoint twice", "remove one of them");
+        }
+        read.push(endpoint);
+    }
+    read
+}
+
+fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
+    if value.is_array() {
+        value.error("several endpoints in `url`", "write `urls`");
+        return None;
+    }
+    value.parsed("a URL such as \"http://127.0.0.1:7001\"", URL_EXAMPLE, parse_endpoint)
+}
+
+fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+    let quoted = text.escape_debug();
+    let uri: Uri = text.parse().map_err(|error| format!("`{quoted}` is no URL: {error}"))?;
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => {}
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            return Err("an https URL is not supported by this version of crossfade".to_owned());
+        }
+        _ => return Err(format!("`{quoted}` has no scheme")),
+    }
+    let authority = uri
+        .authority()
+        .ok_or_else(|| format!("`{quoted}` has no host"))?
+        .clone();
+    if authority.as_str().contains('@') {
+        return Err("a user or password in a URL ends up in logs".to_owned());
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return Err(format!("`{quoted}` has a query or a fragment"));
+    }
+    let port = match authority.port() {
+        Some(port) => port.as_u16(),
+        None if authority.as_str().ends_with(':') => return Err(format!("`{quoted}` has an empty port")),
+        None => 80,
+    };
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    if host.is_empty() || port == 0 {
+        return Err(format!("`{quoted}` has no host, or port 0"));
+    }
+    let base_path = uri.path().trim_end_matches('/').to_owned();
+    Ok(Endpoint {
+        authority,
+        host,
+        port,
+        base_path,
+    })
+}
+
+fn request(mut table: Table<'_>, defaults: &Defaults<'_>) -> RequestMapping {
+    table.unsupported(&["body"]);
+    let mapping = RequestMapping {
+        path: table.get("path", template),
+        set: table.get("set", |value| set(value, defaults)).unwrap_or_default(),
+        remove: table.get("remove", remove).unwrap_or_default(),
+    };
+    table.finish();
+    mapping
+}
+
+fn template(value: &Value<'_>) -> Option<PathTemplate> {
+    const HELP: &str =
+        "write a path such as \"/v2{path}\"; {path}, {query} and the names in the route's path are filled in";
+    value.parsed("a path such as \"/v2{path}\"", HELP, PathTemplate::parse)
+}
+
+fn remove(value: &Value<'_>) -> Option<Vec<HeaderName>> {
+    value.list("a list of header names, such as [\"cookie\"]", |item| {
+        header_name(&item, item.str()?)
+    })
+}
+
+fn set(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Vec<(HeaderName, HeaderSource)>> {
+    let table = value.table_like("a table such as { \"x-api-key\" = \"...\" }")?;
+    Some(headers::read(table, |entry| source(entry, defaults)))
+}
+
+fn source(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<HeaderSource> {
+    if entry.is_str() {
+        let value = entry.parsed("", "write visible characters only", |text| {
+            HeaderValue::from_str(text).map_err(|_| "no header value")
+        })?;
+        return Some(HeaderSource::Literal(value));
+    }
+    let mut table = entry.table_like("a string, or { file = \"PATH\" }")?;
+    let file = table.required("file", "{ file = \"PATH\" }");
+    table.finish();
+    let file = file?;
+    let (path, bytes) = secret(&file, defaults.folder)?;
+    let Ok(mut value) = HeaderValue::from_bytes(&bytes) else {
+        file.error(
+            format_args!("{} holds what no header may hold", path.display()),
+            "put one line of visible characters into it",
+        );
+        return None;
+    };
+    value.set_sensitive(true);
+    Some(HeaderSource::File { path, value })
+}

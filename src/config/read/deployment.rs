@@ -1,0 +1,283 @@
+//! The top of `crossfade.toml`, and its dependencies.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
+use super::backend::{self, Defaults};
+use super::route;
+use super::table::Table;
+use super::value::Value;
+
+/// Where the admin port listens when nobody says otherwise: what the command line's `--admin` expects.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
+/// Keys of the contract that this version does not act on.
+const UNSUPPORTED: [&str; 3] = ["listen_tls", "tls", "fleet"];
+/// Least room for a head: what hyper's HTTP/1 parser needs.
+const LEAST_HEADER_BYTES: usize = 8 << 10;
+/// Names that mean something else in `rollout.toml` and in the label `dependency`.
+const RESERVED: [&str; 2] = ["change", "none"];
+
+pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
+    root.unsupported(&UNSUPPORTED);
+    let listen = listen(&mut root);
+    let admin = admin(&mut root, &listen);
+    let limits = root.get("limits", Value::table).map_or_else(Limits::default, limits);
+    let deployment = Deployment {
+        token_file: token_file(&mut root, admin, folder),
+        admin: admin.unwrap_or(ADMIN),
+        listen,
+        rollout: root
+            .get("rollout", |value| path(value, folder))
+            .unwrap_or_else(|| folder.join("rollout.toml")),
+        data_dir: root
+            .get("data_dir", |value| path(value, folder))
+            .unwrap_or_else(|| folder.join("data")),
+        workers: root.count("workers", 0, 0),
+        response_headers: root.bool("response_headers", true),
+        dependencies: dependencies(&mut root, folder, &limits),
+        limits,
+    };
+    root.finish();
+    deployment
+}
+
+fn listen(root: &mut Table<'_>) -> Vec<SocketAddr> {
+    const HELP: &str = "listen = [\"127.0.0.1:8080\"]";
+    let Some(value) = root.required("listen", HELP) else {
+        return Vec::new();
+    };
+    let mut seen = HashSet::new();
+    let addresses = value.list("a list of addresses, such as [\"127.0.0.1:8080\"]", |item| {
+        let address = address(&item)?;
+        if address.port() != 0 && !seen.insert(address) {
+            item.error("the same address twice", "remove one of them");
+        }
+        Some(address)
+    });
+    if value.is_array() && value.items(HELP).is_some_and(|items| items.is_empty()) {
+        value.error("no address to listen on", HELP);
+    }
+    addresses.unwrap_or_default()
+}
+
+fn address(value: &Value<'_>) -> Option<SocketAddr> {
+    value.parsed(
+        "an address such as \"127.0.0.1:8080\"",
+        "write IP address and port, such as \"0.0.0.0:8080\"",
+        |text| {
+            text.parse()
+                .map_err(|_| format!("`{}` is no address with a port", text.escape_debug()))
+        },
+    )
+}
+
+fn admin(root: &mut Table<'_>, listen: &[SocketAddr]) -> Option<SocketAddr> {
+    let Some(value) = root.take("admin") else {
+        return Some(ADMIN);
+    };
+    let admin = address(&value)?;
+    if admin.port() != 0 && listen.contains(&admin) {
+        value.error(
+            "consumers are served on this address",
+            "give the admin port an address of its own",
+        );
+    }
+    Some(admin)
+}
+
+/// `admin` is `None` when it was wrong: then there is nothing to demand.
+fn token_file(root: &mut Table<'_>, admin: Option<SocketAddr>, folder: &Path) -> Option<PathBuf> {
+    let auth = root.take("admin_auth").map(|value| value.table());
+    let file = match auth {
+        Some(None) => return None,
+        Some(Some(mut auth)) => {
+            let file = auth.get("token_file", |value| {
+                secret(value, folder).map(|(path, _)| Some(path)).or(Some(None))
+            });
+            auth.finish();
+            file
+        }
+        None => None,
+    };
+    if file.is_none() && admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+        root.missing(
+            "`admin` is reachable from other machines, but asks for no token",
+            "add [admin_auth] with token_file = \"admin.token\", or listen on 127.0.0.1",
+        );
+    }
+    file.flatten()
+}
+
+fn limits(mut table: Table<'_>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        max_connections: table.count("max_connections", 1, default.max_connections),
+        max_in_flight: table.count("max_in_flight", 1, default.max_in_flight),
+        header_bytes: table.get("header_bytes", header_bytes).unwrap_or(default.header_bytes),
+        header_timeout: table.duration("header_timeout", default.header_timeout),
+        idle_timeout: table.duration("idle_timeout", default.idle_timeout),
+        drain_timeout: table
+            .get("drain_timeout", Value::duration_or_zero)
+            .unwrap_or(default.drain_timeout),
+        shadow_in_flight: table.count("shadow_in_flight", 1, default.shadow_in_flight),
+        shadow_memory: table.size("shadow_memory", default.shadow_memory),
+        shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
+        score_body: table.size("score_body", default.score_body),
+    };
+    table.finish();
+    limits
+}
+
+fn header_bytes(value: &Value<'_>) -> Option<usize> {
+    let size = value.size()?;
+    if size < LEAST_HEADER_BYTES {
+        value.error(
+            "too small for the heads of ordinary requests",
+            "write at least \"8KiB\"",
+        );
+    }
+    Some(size)
+}
+
+/// A path, relative to the folder of the file that names it.
+fn path(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
+    let text = value.str_like("a path")?;
+    if text.is_empty() || text.contains('\0') {
+        value.error("no path", "write the path of a file, relative to this one");
+        return None;
+    }
+    Some(folder.join(text))
+}
+
+/// Largest secret, in bytes: more does not fit into a header that servers accept.
+const MAX_SECRET: u64 = 8 << 10;
+
+/// The path and content of a file with a secret, without the trailing line end. Problems name the file and the reason,
+/// never the content.
+pub(super) fn secret(value: &Value<'_>, folder: &Path) -> Option<(PathBuf, Vec<u8>)> {
+    let path = path(value, folder)?;
+    let mut bytes = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut bytes));
+    let end = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
+        .map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    let wrong = match read {
+        Err(error) => error.to_string(),
+        Ok(_) if bytes.is_empty() => "it is empty".to_owned(),
+        Ok(length) if length as u64 > MAX_SECRET => "it is larger than 8 KiB".to_owned(),
+        Ok(_) => return Some((path, bytes)),
+    };
+    value.error(
+        format_args!("{} cannot be used: {wrong}", path.display()),
+        "name a file that the proxy may read",
+    );
+    None
+}
+
+fn dependencies(root: &mut Table<'_>, folder: &Path, limits: &Limits) -> Vec<Arc<Dependency>> {
+    let defaults = Defaults {
+        folder,
+        idle_timeout: limits.idle_timeout,
+    };
+    let Some(value) = root.take("dependency") else {
+        root.warn(
+            "no dependency: every request is answered with 404",
+            "add [dependency.NAME] with v1 and v2",
+        );
+        return Vec::new();
+    };
+    let entries = value.table_like("tables such as [dependency.NAME]").map(Table::drain);
+    let mut read: Vec<Arc<Dependency>> = Vec::new();
+    for entry in entries.unwrap_or_default() {
+        let Some(dependency) = dependency(&entry, &defaults) else {
+            continue;
+        };
+        if let Some(twin) = read.iter().find(|other| other.matches == dependency.matches) {
+            let what = format!("matches the same requests as `{}`", twin.name);
+            entry.key_error(
+                &what,
+                Some("give each a `match` of its own: host, path_prefix or both".to_owned()),
+            );
+        }
+        read.push(Arc::new(dependency));
+    }
+    read
+}
+
+fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> {
+    let named = name(entry, &RESERVED);
+    let mut table = entry.table()?;
+    let matches = table.get("match", Value::table).map(matches).unwrap_or_default();
+    let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
+    let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
+    let v2 = v2.and_then(|value| backend::read(&value, defaults));
+    let routes = route::read_all(&mut table, [v1.as_ref(), v2.as_ref()]);
+    table.finish();
+    Some(Dependency {
+        name: named?.to_owned(),
+        matches,
+        v1,
+        v2: v2?,
+        routes,
+    })
+}
+
+/// The key of a table, if it can be a label and a part of a URL.
+fn name<'a>(entry: &Value<'a>, reserved: &[&str]) -> Option<&'a str> {
+    named(entry, entry.key(), reserved)
+}
+
+/// A name, if it can be a label and a part of a URL, and means nothing else.
+pub(super) fn named<'a>(value: &Value<'a>, name: &'a str, reserved: &[&str]) -> Option<&'a str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let what = if reserved.contains(&name) {
+        "uses a name that means something else"
+    } else if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
+        "is not named with 1 to 63 of A-Z a-z 0-9 - _ ."
+    } else {
+        return Some(name);
+    };
+    value.key_error(what, Some("choose another name".to_owned()));
+    None
+}
+
+fn matches(mut table: Table<'_>) -> DependencyMatch {
+    let matches = DependencyMatch {
+        host: table.get("host", host),
+        path_prefix: table.get("path_prefix", path_prefix).flatten(),
+    };
+    table.finish();
+    matches
+}
+
+fn host(value: &Value<'_>) -> Option<String> {
+    let text = value.str()?;
+    let authority = text.parse::<http::uri::Authority>().ok();
+    let plain = authority.is_some_and(|authority| authority.host() == text);
+    if !plain {
+        value.error(
+            format_args!("`{}` is no host", text.escape_debug()),
+            "write the name alone, without scheme, port or path: \"api.internal\"",
+        );
+        return None;
+    }
+    Some(text.to_ascii_lowercase())
+}
+
+/// Without a trailing slash; `Some(None)` for `/`, which is no condition.
+fn path_prefix(value: &Value<'_>) -> Option<Option<String>> {
+    let text = value.str_like("a path such as \"/recommendations\"")?;
+    if let Err(error) = super::super::pattern::check_path(text) {
+        value.error(error, "write whole segments, such as \"/recommendations\"");
+        return None;
+    }
+    let prefix = text.trim_end_matches('/');
+    Some((!prefix.is_empty()).then(|| prefix.to_owned()))
+}

@@ -1,0 +1,50 @@
+//! One request in the books: received once, ended once, however it ends.
+
+use std::rc::Rc;
+
+use http::StatusCode;
+
+use super::view::RouteView;
+use crate::telemetry::{Code, ServedBy};
+
+/// A request that was received and has not ended. Dropped without an end, it was aborted.
+pub(super) struct Account {
+    route: Rc<RouteView>,
+    served_by: ServedBy,
+    ended: bool,
+}
+
+impl Account {
+    /// Counts a request as received.
+    pub(super) fn open(route: &Rc<RouteView>) -> Self {
+        let mut tally = route.tally();
+        tally.received += 1;
+        tally.in_flight += 1;
+        drop(tally);
+        Self { route: Rc::clone(route), served_by: ServedBy::Nobody, ended: false }
+    }
+
+    /// From here on, an early end is this one's.
+    pub(super) const fn served_by(&mut self, served_by: ServedBy) {
+        self.served_by = served_by;
+    }
+
+    /// The answer is complete.
+    pub(super) fn close(mut self, status: StatusCode) {
+        self.end(Code::of(status));
+    }
+
+    fn end(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let mut tally = self.route.tally();
+            tally.in_flight -= 1;
+            tally.request(self.served_by, code);
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.end(Code::Aborted);
+    }
+}

@@ -1,0 +1,70 @@
+//! A bounded copy of an answer on its way to scoring. Pieces are shared with the answer itself, not copied.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::view::RouteView;
+use crate::cap::Cap;
+use crate::score::Body;
+
+/// What is kept of one answer's content.
+pub(super) struct Capture {
+    route: Rc<RouteView>,
+    memory: Arc<Cap>,
+    /// Most bytes to keep; 0 when only their number matters.
+    most: usize,
+    pieces: Vec<Bytes>,
+    kept: usize,
+    size: u64,
+    overflowed: bool,
+}
+
+impl Capture {
+    /// Keeps up to `most` bytes, and of all copies of the process no more than `memory` allows.
+    pub(super) const fn new(route: Rc<RouteView>, memory: Arc<Cap>, most: usize) -> Self {
+        Self { route, memory, most, pieces: Vec::new(), kept: 0, size: 0, overflowed: false }
+    }
+
+    /// One more piece. Past the bounds all pieces are given up, and only counting goes on.
+    pub(super) fn push(&mut self, piece: &Bytes) {
+        self.size += piece.len() as u64;
+        if self.overflowed || piece.is_empty() {
+            return;
+        }
+        if self.kept + piece.len() > self.most || !self.memory.try_take(piece.len()) {
+            self.overflowed = true;
+            self.give_up();
+            return;
+        }
+        self.kept += piece.len();
+        self.route.tally().shadow_memory += piece.len().cast_signed() as i64;
+        self.pieces.push(piece.clone());
+    }
+
+    /// The content as scoring wants it.
+    pub(super) fn body(&self) -> Body<'_> {
+        if self.overflowed { Body::Counted(self.size) } else { Body::Kept(&self.pieces) }
+    }
+
+    /// The whole content, `None` when it was too large to keep.
+    pub(super) fn pieces(&self) -> Option<&[Bytes]> {
+        (!self.overflowed).then_some(&self.pieces)
+    }
+
+    fn give_up(&mut self) {
+        self.pieces.clear();
+        if self.kept > 0 {
+            self.memory.give(self.kept);
+            self.route.tally().shadow_memory -= self.kept.cast_signed() as i64;
+            self.kept = 0;
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

@@ -1,0 +1,234 @@
+//! The story of one request: pick, mirror, serve, score.
+//!
+//! The consumer waits for the primary and for nothing else. Where `rescue` is on and V2 is the primary, the primary's
+//! answer counts as there when it is scored.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::{HeaderValue, Method, Request, Response, request};
+use http_body::Body;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::account::Account;
+use super::head;
+use super::leg::{Answering, Leg};
+use super::pair::Pair;
+use super::pick::{Pick, Shadowing, pick};
+use super::refuse;
+use super::relay::{Relay, ServedBody};
+use super::rescue::{self, Choice, Held};
+use super::scoring::Complete;
+use super::shadow::{Collected, Shadow};
+use super::tee::{CopyLimits, LegBody, tee};
+use super::view::Target;
+use super::worker::{Admission, Worker};
+use crate::backend::{Backend, Role};
+use crate::outcome::Cause;
+use crate::score::{Score, is_conditional};
+use crate::skip::Skip;
+use crate::telemetry::ServedBy;
+use crate::upstream::UpstreamError;
+
+const SERVED_BY: HeaderName = HeaderName::from_static("crossfade-served-by");
+const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
+
+/// Answers one request of a consumer.
+///
+/// # Cancel safety
+/// Dropped when the consumer leaves: the primary's call ends, the shadow goes on.
+pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Response<ServedBody> {
+    let begun = Instant::now();
+    let view = worker.view();
+    let (head, body) = request.into_parts();
+    let Some(place) = view.live.deployment.route(host(&head), head.uri.path(), &head.method) else {
+        return refused(Account::open(&view.nowhere), refuse::unknown_dependency());
+    };
+    let target = &view.targets[place.dependency];
+    let account = Account::open(&target.routes[place.route]);
+    let Some(admission) = worker.admit() else {
+        return refused(account, refuse::overloaded());
+    };
+    if head.method == Method::CONNECT {
+        return refused(account, refuse::connect_method());
+    }
+    let asked = Asked { worker: &worker, target, route: place.route, begun, open: (account, admission) };
+    let pick = pick(&target.plan, &head, peer.ip(), worker.draw());
+    let legs = asked.mirror(pick, head, body);
+    asked.serve(legs).await
+}
+
+/// One request, from when its place is known.
+struct Asked<'a> {
+    worker: &'a Rc<Worker>,
+    target: &'a Target,
+    route: usize,
+    begun: Instant,
+    open: (Account, Admission),
+}
+
+/// What is left to do once the shadow is on its way.
+struct Legs {
+    pair: Rc<Pair>,
+    primary: Option<(Leg, Request<LegBody>)>,
+    /// Where to hear V1's answer, if V2's may need a rescue.
+    rescue: Option<oneshot::Receiver<Collected>>,
+}
+
+impl Asked<'_> {
+    /// Makes the requests for both backends and starts the shadow.
+    fn mirror(&self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+        let head = head::forwardable(head);
+        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
+        let route = &self.target.routes[self.route];
+        let shadowing = self.admit_shadow(pick.shadow);
+        let with_shadow = shadowing == Shadowing::Wanted;
+        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let pair = Pair::new(Rc::clone(route), pick.primary, with_shadow, self.worker.tick(self.begun), excluded);
+        self.count_eligible(shadowing, &pair);
+        let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
+        if !with_shadow {
+            let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
+            let primary = leg(pick.primary).map(|leg| self.request(leg, head, body));
+            return Legs { pair, primary, rescue: None };
+        }
+        let (ours, theirs, fate) = self.split(body);
+        let mut rescue = None;
+        if let Some(leg) = leg(pick.primary.other()) {
+            let (leg, request) = self.request(leg, head.clone(), theirs);
+            let (listener, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
+            rescue = ear;
+            Shadow { leg, request, fate }.start(self.worker, self.begun, listener);
+        }
+        let primary = leg(pick.primary).map(|leg| self.request(leg, head, ours));
+        Legs { pair, primary, rescue }
+    }
+
+    fn admit_shadow(&self, wanted: Shadowing) -> Shadowing {
+        match wanted {
+            Shadowing::Wanted if !self.worker.admit_shadow() => Shadowing::Skipped(Skip::InFlight),
+            wanted => wanted,
+        }
+    }
+
+    fn count_eligible(&self, shadowing: Shadowing, pair: &Pair) {
+        if shadowing != Shadowing::None {
+            pair.route().tally().eligible += 1;
+        }
+        if let Shadowing::Skipped(reason) = shadowing {
+            pair.skipped_at_once(reason);
+        }
+    }
+
+    fn split(&self, body: Incoming) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
+        if body.is_end_stream() {
+            return (LegBody::Empty, LegBody::Empty, None);
+        }
+        let limits = CopyLimits {
+            backlog: self.worker.limits().shadow_backlog,
+            memory: self.worker.shadow_memory(),
+            route: Rc::clone(&self.target.routes[self.route]),
+        };
+        let (ours, theirs) = tee(body, limits);
+        let fate = theirs.fate();
+        (LegBody::Teed(ours), LegBody::Copy(theirs), Some(fate))
+    }
+
+    fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+        let role: Role = leg.pair.role(leg.backend);
+        let route = &self.target.dependency.routes[self.route];
+        let request = head::leg(head, body, leg.upstream.spec(), route, role);
+        (leg, request)
+    }
+
+    fn may_rescue(&self, primary: Backend) -> bool {
+        primary == Backend::V2 && self.target.plan.rollout.as_ref().is_some_and(|rollout| rollout.rescue)
+    }
+
+    /// Calls the primary and answers the consumer.
+    async fn serve(self, legs: Legs) -> Response<ServedBody> {
+        let Legs { pair, primary, rescue } = legs;
+        let Some((leg, request)) = primary else {
+            return refused(self.open.0, refuse::unknown_dependency());
+        };
+        let due = self.begun + leg.timeout();
+        let called = leg.call(request, due).await.map(|answering| {
+            let capture = rescue::capture_for(self.worker, &pair);
+            let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head: answering.head.clone(), capture };
+            (answering, complete)
+        });
+        let Some(v1) = rescue else {
+            pair.serve(leg.backend);
+            return match called {
+                Ok((answering, complete)) => self.stream(answering, complete),
+                Err(error) => self.fail(&pair, &error),
+            };
+        };
+        match rescue::choose(self.worker, called, &pair, v1, due).await {
+            Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
+            Choice::V2(Err(error)) => {
+                pair.serve(Backend::V2);
+                self.fail(&pair, &error)
+            }
+            Choice::V1(held, cause) => self.serve_held(held, &pair, Backend::V1, Some(cause)),
+        }
+    }
+
+    fn stream(mut self, answering: Answering, complete: Complete) -> Response<ServedBody> {
+        let overhead = self.begun.elapsed().saturating_sub(complete.head.latency);
+        complete.pair.route().tally().overhead(overhead);
+        self.open.0.served_by(ServedBy::Backend(complete.backend));
+        self.worker.watch_deadline(&complete);
+        let response = self.mark(answering.response, complete.backend, None);
+        response.map(|rest| {
+            let relay = Relay::streaming(rest, complete, self.open, Rc::clone(self.worker));
+            ServedBody::Relay(Box::new(relay))
+        })
+    }
+
+    fn serve_held(mut self, held: Held, pair: &Pair, backend: Backend, cause: Option<Cause>) -> Response<ServedBody> {
+        if let Some(cause) = cause {
+            pair.route().tally().rescue(cause);
+        }
+        pair.serve(backend);
+        self.open.0.served_by(ServedBy::Backend(backend));
+        let status = held.head.status;
+        let response = self.mark(Response::from_parts(held.head, ()), backend, cause);
+        let relay = Relay::held(held.content, held.rest, status, self.open, Rc::clone(self.worker));
+        response.map(|()| ServedBody::Relay(Box::new(relay)))
+    }
+
+    fn fail(self, pair: &Pair, error: &UpstreamError) -> Response<ServedBody> {
+        let backend = pair.primary();
+        tracing::debug!(%backend, %error, "the primary gave no answer");
+        pair.score(backend, Score::Fallback(error.cause()));
+        refused(self.open.0, refuse::no_answer(backend, error))
+    }
+
+    /// Takes out what belonged to the backend's connection, and says whose answer it is.
+    fn mark<B>(&self, mut response: Response<B>, backend: Backend, cause: Option<Cause>) -> Response<B> {
+        head::strip_hop_by_hop(response.headers_mut());
+        if self.worker.names_its_answers() {
+            response.headers_mut().insert(SERVED_BY, HeaderValue::from_static(backend.as_str()));
+            if let Some(cause) = cause {
+                response.headers_mut().insert(RESCUED, HeaderValue::from_static(cause.as_str()));
+            }
+        }
+        response
+    }
+}
+
+fn refused(account: Account, answer: Response<Full<Bytes>>) -> Response<ServedBody> {
+    account.close(answer.status());
+    answer.map(ServedBody::Own)
+}
+
+/// The host a request is for: of its target in absolute form, else of its `Host` (RFC 9112, section 3.2).
+fn host(head: &request::Parts) -> Option<&str> {
+    head.uri.authority().map(http::uri::Authority::as_str).or_else(|| head.headers.get(http::header::HOST)?.to_str().ok())
+}

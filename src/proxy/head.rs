@@ -1,0 +1,78 @@
+//! Heads on their way through: what belongs to one connection stays there (RFC 9110, section 7.6.1), the rest is passed on.
+
+use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Uri, Version, request};
+
+use super::tee::LegBody;
+use crate::backend::Role;
+use crate::config::{BackendSpec, RequestMapping, Route};
+
+/// Marks a request that is made only to be scored.
+pub(super) const ROLE: HeaderName = HeaderName::from_static("crossfade-role");
+
+/// Headers that concern one connection whether `Connection` names them or not.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Takes out what belongs to the connection that a head came on.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(nominated).collect();
+    for name in HOP_BY_HOP.iter().chain(&nominated) {
+        if headers.contains_key(name) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The names a `Connection` header lists, without those that nobody may take out of a message.
+fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_needed(name))
+}
+
+fn is_needed(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "host" | "content-length" | "content-encoding" | "content-type" | "cookie" | "authorization")
+}
+
+/// The head of a consumer's request, ready to be sent on; both legs start from it.
+pub(super) fn forwardable(mut head: request::Parts) -> request::Parts {
+    strip_hop_by_hop(&mut head.headers);
+    // The consumer was told to continue as soon as its body was asked for.
+    head.headers.remove(EXPECT);
+    head.version = Version::HTTP_11;
+    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    head.uri = Uri::from(path);
+    head
+}
+
+/// The request for one backend.
+pub(super) fn leg(mut head: request::Parts, body: LegBody, spec: &BackendSpec, route: &Route, role: Role) -> Request<LegBody> {
+    map(&mut head, &spec.request, route);
+    if role != Role::Primary {
+        head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));
+    }
+    Request::from_parts(head, body)
+}
+
+fn map(head: &mut request::Parts, mapping: &RequestMapping, route: &Route) {
+    for name in &mapping.remove {
+        head.headers.remove(name);
+    }
+    for (name, source) in &mapping.set {
+        head.headers.insert(name, source.value().clone());
+    }
+    let Some(template) = &mapping.path else { return };
+    let captures = route.path.as_ref().and_then(|pattern| pattern.matches(head.uri.path())).unwrap_or_default();
+    let mapped = template.render(head.uri.path(), head.uri.query(), &captures);
+    // A template of valid pieces around valid pieces is a valid path; were it not, the request stays as it is.
+    if let Ok(uri) = mapped.parse::<Uri>() {
+        head.uri = uri;
+    }
+}

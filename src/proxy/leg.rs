@@ -1,0 +1,68 @@
+//! One call to one backend, timed and counted.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request, Response, StatusCode};
+
+use super::pair::Pair;
+use super::scoring::Head;
+use super::tee::LegBody;
+use super::view::Target;
+use crate::backend::Backend;
+use crate::upstream::{AnswerBody, Upstream, UpstreamError};
+
+/// One backend's part in one request.
+pub(super) struct Leg {
+    pub(super) pair: Rc<Pair>,
+    pub(super) backend: Backend,
+    pub(super) upstream: Rc<Upstream<LegBody>>,
+    pub(super) method: Method,
+    /// The request was conditional.
+    pub(super) conditional: bool,
+}
+
+/// The head of an answer, its content still to come.
+pub(super) struct Answering {
+    pub(super) response: Response<AnswerBody<LegBody>>,
+    pub(super) head: Head,
+    /// When it came.
+    pub(super) at: Instant,
+}
+
+impl Leg {
+    /// `None` only for a V1 that was removed.
+    pub(super) fn new(target: &Target, pair: &Rc<Pair>, backend: Backend, method: &Method, conditional: bool) -> Option<Self> {
+        let upstream = Rc::clone(target.upstream(backend)?);
+        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional })
+    }
+
+    /// The backend's `timeout`.
+    pub(super) fn timeout(&self) -> Duration {
+        self.upstream.spec().timeout
+    }
+
+    /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
+    pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
+        let begun = Instant::now();
+        let called = self.upstream.call(request, due.into()).await.and_then(final_answer);
+        let at = Instant::now();
+        let latency = at.duration_since(begun);
+        self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
+        called.map(|response| {
+            let head = Head {
+                method: self.method.clone(),
+                conditional: self.conditional,
+                status: response.status(),
+                headers: Head::headers(response.headers()),
+                latency,
+            };
+            Answering { response, head, at }
+        })
+    }
+}
+
+/// Refuses an answer that changes the protocol: nobody asked for that.
+fn final_answer(response: Response<AnswerBody<LegBody>>) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS { Err(UpstreamError::Unasked) } else { Ok(response) }
+}

@@ -1,0 +1,201 @@
+//! The two legs of one request, from call to outcome.
+//!
+//! A leg's outcome is counted as soon as it is known. A client error is known only when the other leg is: both may agree
+//! that the request was wrong. The gate hears of every call to V2 at its start, so that answers that are late are
+//! pending and not absent.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::view::RouteView;
+use crate::backend::{Backend, Role};
+use crate::outcome::{Cause, Outcome};
+use crate::score::{Score, settle};
+use crate::skip::Skip;
+
+/// The legs of one request.
+pub(super) struct Pair {
+    route: Rc<RouteView>,
+    primary: Backend,
+    /// The tick in which the request began.
+    started: u64,
+    /// An `exclude` rule matched the request: whatever comes back is in no hit rate.
+    excluded: bool,
+    legs: RefCell<[Leg; 2]>,
+    /// Whose answer the consumer gets; `None` while that is not decided.
+    served: Cell<Option<Backend>>,
+    /// The answer is there, and waits for a consumer that reads slowly.
+    consumer_is_slow: Cell<bool>,
+    /// The gate no longer waits for V2's outcome.
+    withdrawn: Cell<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leg {
+    NotCalled,
+    Pending,
+    Scored(Score),
+    Counted(Outcome),
+}
+
+impl Pair {
+    /// Both legs, or the primary alone. Whose answer is served is still to be [decided](Self::serve).
+    pub(super) fn new(route: Rc<RouteView>, primary: Backend, with_shadow: bool, started: u64, excluded: bool) -> Rc<Self> {
+        let mut legs = [Leg::NotCalled; 2];
+        legs[primary as usize] = Leg::Pending;
+        if with_shadow {
+            legs[primary.other() as usize] = Leg::Pending;
+        }
+        let pair = Self {
+            route,
+            primary,
+            started,
+            excluded,
+            legs: RefCell::new(legs),
+            served: Cell::new(None),
+            consumer_is_slow: Cell::new(false),
+            withdrawn: Cell::new(false),
+        };
+        if legs[Backend::V2 as usize] == Leg::Pending {
+            pair.route.tally().cohort(started).started += 1;
+        }
+        Rc::new(pair)
+    }
+
+    /// The route whose rules both answers are held against.
+    pub(super) const fn route(&self) -> &Rc<RouteView> {
+        &self.route
+    }
+
+    /// Whose answer the consumer gets.
+    pub(super) const fn primary(&self) -> Backend {
+        self.primary
+    }
+
+    /// The role of a backend in this request.
+    pub(super) fn role(&self, backend: Backend) -> Role {
+        if backend == self.primary { Role::Primary } else { Role::Shadow }
+    }
+
+    /// The consumer gets this backend's answer, or the failure to get one.
+    pub(super) fn serve(&self, backend: Backend) {
+        self.served.set(Some(backend));
+        if let Some(outcome) = self.outcome(backend) {
+            self.route.tally().served(outcome);
+        }
+    }
+
+    /// Whether the primary's answer is held up by its consumer, and not by the backend.
+    pub(super) fn consumer_is_slow(&self, slow: bool) {
+        self.consumer_is_slow.set(slow);
+    }
+
+    /// V2's deadline has passed. Where its answer waits for the consumer, that is no evidence against V2: the gate is told
+    /// to wait no longer, instead of counting a fallback.
+    pub(super) fn deadline(&self) {
+        let pending = self.legs.borrow()[Backend::V2 as usize] == Leg::Pending;
+        if pending && self.consumer_is_slow.get() && !self.withdrawn.replace(true) {
+            self.route.tally().cohort(self.started).withdrawn += 1;
+        }
+    }
+
+    /// One answer is scored. Counts what is known now: this leg, the other one if it waited for this, and the pair.
+    pub(super) fn score(&self, backend: Backend, score: Score) {
+        if self.legs.borrow()[backend as usize] != Leg::Pending {
+            return;
+        }
+        let score = if self.excluded { Score::Excluded(Cause::Rule) } else { score };
+        self.legs.borrow_mut()[backend as usize] = Leg::Scored(score);
+        self.count_what_is_known();
+    }
+
+    /// The shadow will not be scored, by no fault of its backend.
+    pub(super) fn skip(&self, reason: Skip) {
+        let shadow = self.primary.other();
+        if self.legs.borrow()[shadow as usize] != Leg::Pending {
+            return;
+        }
+        self.legs.borrow_mut()[shadow as usize] = Leg::NotCalled;
+        let mut tally = self.route.tally();
+        tally.skip(reason);
+        let cohort = tally.cohort(self.started);
+        cohort.withdrawn += u32::from(shadow == Backend::V2);
+        cohort.shed += u32::from(reason.is_shed());
+        drop(tally);
+        self.count_what_is_known();
+    }
+
+    /// The outcome of one leg, once it is known.
+    pub(super) fn outcome(&self, backend: Backend) -> Option<Outcome> {
+        match self.legs.borrow()[backend as usize] {
+            Leg::Counted(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    fn count_what_is_known(&self) {
+        let before = *self.legs.borrow();
+        let scores = before.map(Leg::score);
+        let (v1, v2) = settle(scores[0], scores[1]);
+        for (backend, outcome) in Backend::ALL.into_iter().zip([v1, v2]) {
+            let Leg::Scored(score) = before[backend as usize] else { continue };
+            let waits = matches!(score, Score::ClientError(_)) && before[backend.other() as usize] == Leg::Pending;
+            if let Some(outcome) = outcome.filter(|_| !waits) {
+                self.count(backend, outcome);
+            }
+        }
+        let after = *self.legs.borrow();
+        if let ([Leg::Counted(v1), Leg::Counted(v2)], true) = (after, before != after) {
+            self.count_pair(v1, v2);
+        }
+    }
+
+    fn count(&self, backend: Backend, outcome: Outcome) {
+        self.legs.borrow_mut()[backend as usize] = Leg::Counted(outcome);
+        let mut tally = self.route.tally();
+        tally.outcome(backend, self.role(backend), outcome);
+        if self.served.get() == Some(backend) {
+            tally.served(outcome);
+        }
+        if self.withdrawn.get() {
+            return;
+        }
+        let cohort = tally.cohort(self.started);
+        match (backend, outcome.scored()) {
+            (Backend::V1, Some(true)) => cohort.v1_rich += 1,
+            (Backend::V1, Some(false)) => cohort.v1_fallback += 1,
+            (Backend::V1, None) => {}
+            (Backend::V2, Some(true)) => cohort.rich += 1,
+            (Backend::V2, Some(false)) => cohort.fallback += 1,
+            (Backend::V2, None) => cohort.withdrawn += 1,
+        }
+    }
+
+    fn count_pair(&self, v1: Outcome, v2: Outcome) {
+        let (Some(v1), Some(v2)) = (v1.scored(), v2.scored()) else { return };
+        let mut tally = self.route.tally();
+        tally.pair(v1, v2);
+        if self.withdrawn.get() {
+            return;
+        }
+        let cohort = tally.cohort(self.started);
+        match (v1, v2) {
+            (false, true) => cohort.v2_better += 1,
+            (true, false) => cohort.v2_worse += 1,
+            _ => cohort.concordant += 1,
+        }
+    }
+}
+
+impl Leg {
+    /// The score as far as [`settle`] is concerned; an outcome counts as the score it came from.
+    const fn score(self) -> Option<Score> {
+        match self {
+            Self::NotCalled | Self::Pending => None,
+            Self::Scored(score) => Some(score),
+            Self::Counted(Outcome::Rich) => Some(Score::Rich),
+            Self::Counted(Outcome::Fallback(cause)) => Some(Score::Fallback(cause)),
+            Self::Counted(Outcome::Excluded(cause)) => Some(Score::Excluded(cause)),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The held head: where V2 is the primary and V1 its shadow, nobody sees V2's answer before it is scored, and where it is a
+//! fallback, V1's rich answer takes its place.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Response, response};
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+
+use super::capture::Capture;
+use super::leg::Answering;
+use super::scoring::Complete;
+use super::shadow::Collected;
+use super::tee::LegBody;
+use super::worker::Worker;
+use crate::outcome::{Cause, Outcome};
+use crate::backend::Backend;
+use crate::score::Score;
+use crate::upstream::{AnswerBody, UpstreamError};
+
+/// An answer that was read before it is served.
+pub(super) struct Held {
+    pub(super) head: response::Parts,
+    pub(super) content: VecDeque<Bytes>,
+    /// What is left of an answer that is larger than can be scored; it is served unscored.
+    pub(super) rest: Option<(AnswerBody<LegBody>, Complete)>,
+}
+
+/// Which answer the consumer gets.
+pub(super) enum Choice {
+    /// V2's, rich or not.
+    V2(Result<Held, UpstreamError>),
+    /// V1's, since V2's is a fallback.
+    V1(Held, Cause),
+}
+
+/// Reads V2's answer, scores it, and chooses. Waits for V1 no longer than V2 was given.
+pub(super) async fn choose(
+    worker: &Worker,
+    called: Result<(Answering, Complete), UpstreamError>,
+    pair: &super::pair::Pair,
+    v1: oneshot::Receiver<Collected>,
+    due: Instant,
+) -> Choice {
+    let held = match called {
+        Ok((answering, complete)) => hold(worker, answering.response, complete, due).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &held {
+        pair.score(Backend::V2, Score::Fallback(error.cause()));
+    }
+    if matches!(&held, Ok(held) if held.rest.is_some()) || pair.outcome(Backend::V2) == Some(Outcome::Rich) {
+        return Choice::V2(held);
+    }
+    let Ok(Ok(collected)) = tokio::time::timeout_at(due.into(), v1).await else { return Choice::V2(held) };
+    pair.score(Backend::V1, collected.complete.score(worker.limits().score_body));
+    match (pair.outcome(Backend::V1), pair.outcome(Backend::V2), whole(collected)) {
+        (Some(Outcome::Rich), Some(Outcome::Fallback(cause)), Some(rich)) => Choice::V1(rich, cause),
+        _ => Choice::V2(held),
+    }
+}
+
+fn whole(collected: Collected) -> Option<Held> {
+    let content = collected.complete.capture.pieces()?.iter().cloned().collect();
+    Some(Held { head: collected.head, content, rest: None })
+}
+
+async fn hold(
+    worker: &Worker,
+    response: Response<AnswerBody<LegBody>>,
+    mut complete: Complete,
+    due: Instant,
+) -> Result<Held, UpstreamError> {
+    let (head, mut body) = response.into_parts();
+    let mut content = VecDeque::new();
+    loop {
+        let frame = tokio::time::timeout_at(due.into(), body.frame()).await.map_err(|_| UpstreamError::Timeout)?;
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame?.into_data() else { continue };
+        complete.capture.push(&data);
+        content.push_back(data);
+        if complete.capture.pieces().is_none() {
+            return Ok(Held { head, content, rest: Some((body, complete)) });
+        }
+    }
+    let score = complete.score(worker.limits().score_body);
+    complete.pair.score(Backend::V2, score);
+    Ok(Held { head, content, rest: None })
+}
+
+/// The content of an answer that is given up unread.
+pub(super) fn capture_for(worker: &Worker, pair: &super::pair::Pair) -> Capture {
+    Capture::new(std::rc::Rc::clone(pair.route()), worker.shadow_memory(), worker.limits().score_body)
+}

@@ -1,0 +1,106 @@
+//! Answers that wait to be scored: after the consumer has its last byte, never before.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::Notify;
+
+use super::capture::Capture;
+use super::pair::Pair;
+use crate::backend::Backend;
+use crate::score::{Answer, Score};
+
+/// Bytes that are scored before other work of the worker gets its turn.
+const SLICE: usize = 64 << 10;
+
+/// What scoring needs to know of an answer beside its content.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) conditional: bool,
+    pub(super) status: StatusCode,
+    /// Only `content-encoding`, the one header that rules depend on.
+    pub(super) headers: HeaderMap,
+    /// From the call to the end of the answer's head.
+    pub(super) latency: Duration,
+}
+
+impl Head {
+    /// Of an answer's headers, those that scoring reads.
+    pub(super) fn headers(of: &HeaderMap) -> HeaderMap {
+        let mut kept = HeaderMap::new();
+        for value in of.get_all(CONTENT_ENCODING) {
+            kept.append(CONTENT_ENCODING, value.clone());
+        }
+        kept
+    }
+}
+
+/// A complete answer.
+pub(super) struct Complete {
+    pub(super) pair: Rc<Pair>,
+    pub(super) backend: Backend,
+    pub(super) head: Head,
+    pub(super) capture: Capture,
+}
+
+impl Complete {
+    /// The score of the answer; the largest content that is decoded is `cap` bytes.
+    pub(super) fn score(&self, cap: usize) -> Score {
+        let answer = Answer {
+            method: &self.head.method,
+            conditional: self.head.conditional,
+            status: self.head.status,
+            headers: &self.head.headers,
+            body: self.capture.body(),
+            head_latency: self.head.latency,
+        };
+        self.pair.route().scorer.score(&answer, cap)
+    }
+}
+
+/// The answers of one worker that wait to be scored. Bounded by what is in flight and by the memory of copies.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: RefCell<VecDeque<(Complete, usize)>>,
+    some: Notify,
+}
+
+impl Queue {
+    /// Scores an answer soon.
+    pub(super) fn push(&self, complete: Complete, cap: usize) {
+        self.waiting.borrow_mut().push_back((complete, cap));
+        self.some.notify_one();
+    }
+
+    /// Scores what waits now.
+    pub(super) fn flush(&self) {
+        while self.score_one().is_some() {}
+    }
+
+    /// Scores for ever, and lets other work run in between.
+    pub(super) async fn run(&self) {
+        loop {
+            let mut scored = 0;
+            while let Some(size) = self.score_one() {
+                scored += size;
+                if scored >= SLICE {
+                    scored = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.some.notified().await;
+        }
+    }
+
+    fn score_one(&self) -> Option<usize> {
+        let (complete, cap) = self.waiting.borrow_mut().pop_front()?;
+        let size = complete.capture.body().size();
+        complete.pair.score(complete.backend, complete.score(cap));
+        Some(usize::try_from(size).unwrap_or(SLICE).max(1))
+    }
+}

@@ -1,0 +1,104 @@
+//! The leg that no consumer waits for: called, collected, scored, dropped.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Request, response};
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+
+use super::capture::Capture;
+use super::leg::{Answering, Leg};
+use super::scoring::Complete;
+use super::tee::{CopyFate, LegBody};
+use super::worker::Worker;
+use crate::score::Score;
+use crate::skip::Skip;
+use crate::upstream::UpstreamError;
+
+/// A whole answer of a shadow: its head as it came, and its content as far as it was kept.
+pub(super) struct Collected {
+    pub(super) head: response::Parts,
+    pub(super) complete: Complete,
+}
+
+/// A shadow that is about to be called.
+pub(super) struct Shadow {
+    pub(super) leg: Leg,
+    pub(super) request: Request<LegBody>,
+    /// Whether the copy of the body arrived, where there is one.
+    pub(super) fate: Option<CopyFate>,
+}
+
+impl Shadow {
+    /// Calls it in a task of its own, which goes on when the consumer is done. A rescue may want to hear the answer.
+    pub(super) fn start(self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
+        let presence = Presence::new(worker, &self.leg);
+        let due = begun + self.leg.timeout();
+        tokio::task::spawn_local(async move {
+            let worker = Rc::clone(&presence.worker);
+            let deadline = tokio::time::timeout_at(due.into(), collect(&worker, &self.leg, self.request, due)).await;
+            match deadline.unwrap_or(Err(UpstreamError::Timeout)) {
+                Ok(collected) => hand_over(&worker, collected, listener),
+                Err(error) => fail(&self.leg, self.fate.as_ref(), &error),
+            }
+            drop(presence);
+        });
+    }
+}
+
+async fn collect(worker: &Worker, leg: &Leg, request: Request<LegBody>, due: Instant) -> Result<Collected, UpstreamError> {
+    let Answering { response, head, .. } = leg.call(request, due).await?;
+    let (parts, mut body) = response.into_parts();
+    let mut capture = Capture::new(Rc::clone(leg.pair.route()), worker.shadow_memory(), worker.limits().score_body);
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            capture.push(data);
+        }
+    }
+    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    Ok(Collected { head: parts, complete })
+}
+
+fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+    let unheard = match listener {
+        Some(listener) => listener.send(collected).err(),
+        None => Some(collected),
+    };
+    if let Some(collected) = unheard {
+        worker.score_soon(collected.complete);
+    }
+}
+
+fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
+    match fate.and_then(CopyFate::cut) {
+        Some(reason) => leg.pair.skip(reason),
+        None => leg.pair.score(leg.backend, Score::Fallback(error.cause())),
+    }
+}
+
+/// A shadow under way. However it ends, it is counted out, and where nobody scored it, as skipped.
+struct Presence {
+    worker: Rc<Worker>,
+    pair: Rc<super::pair::Pair>,
+}
+
+impl Presence {
+    fn new(worker: &Rc<Worker>, leg: &Leg) -> Self {
+        leg.pair.route().tally().shadow_in_flight += 1;
+        worker.shadow_began();
+        Self { worker: Rc::clone(worker), pair: Rc::clone(&leg.pair) }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.pair.route().tally().shadow_in_flight -= 1;
+        self.worker.shadow_ended();
+    }
+}
+
+/// Counts a shadow that is dropped in the middle, as happens when the process ends first.
+pub(super) fn abandon(pair: &super::pair::Pair) {
+    pair.skip(Skip::Shutdown);
+}

@@ -1,0 +1,142 @@
+//! What one worker knows of one revision: the live configuration with this worker's connections and tallies beside it.
+
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::tee::LegBody;
+use crate::backend::Backend;
+use crate::config::{self, BackendSpec, Dependency, Live, Plan};
+use crate::score::Scorer;
+use crate::telemetry::{RouteId, Tally};
+use crate::upstream::Upstream;
+
+/// One revision, as one worker serves it. A request holds one view from its start to its end.
+pub(super) struct View {
+    pub(super) live: Arc<Live>,
+    /// In the order of the live configuration's dependencies.
+    pub(super) targets: Vec<Rc<Target>>,
+    /// Where requests of no dependency are counted.
+    pub(super) nowhere: Rc<RouteView>,
+}
+
+/// One dependency.
+pub(super) struct Target {
+    pub(super) dependency: Arc<Dependency>,
+    pub(super) plan: Arc<Plan>,
+    v1: Option<Rc<Upstream<LegBody>>>,
+    v2: Rc<Upstream<LegBody>>,
+    pub(super) routes: Vec<Rc<RouteView>>,
+}
+
+/// One route: its rules, and what this worker counted on it.
+pub(super) struct RouteView {
+    pub(super) id: Arc<RouteId>,
+    pub(super) scorer: Scorer,
+    tally: RefCell<Box<Tally>>,
+    dirty: std::cell::Cell<bool>,
+}
+
+impl RouteView {
+    fn new(id: RouteId, scorer: Scorer) -> Rc<Self> {
+        Rc::new(Self { id: Arc::new(id), scorer, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    }
+
+    /// The tally to count into; not to be held across a wait.
+    pub(super) fn tally(&self) -> RefMut<'_, Tally> {
+        self.dirty.set(true);
+        RefMut::map(self.tally.borrow_mut(), |tally| &mut **tally)
+    }
+
+    /// What was counted since the last time, if anything.
+    pub(super) fn take_tally(&self) -> Option<Box<Tally>> {
+        self.dirty.replace(false).then(|| self.tally.take())
+    }
+
+    /// Counts once more what could not be reported.
+    pub(super) fn put_back(&self, tally: Box<Tally>) {
+        let newer = self.tally.replace(tally);
+        self.tally.borrow_mut().absorb(*newer);
+        self.dirty.set(true);
+    }
+}
+
+impl View {
+    /// The view of a live configuration; whatever did not change since `old` is taken over, connections included.
+    pub(super) fn new(live: Arc<Live>, old: Option<&Self>) -> Self {
+        let dependencies = live.deployment.dependencies.iter().zip(&live.plans);
+        let targets = dependencies
+            .map(|(dependency, plan)| {
+                let known = old.and_then(|old| old.target(&dependency.name));
+                Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known))
+            })
+            .collect();
+        let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
+        Self { live, targets, nowhere }
+    }
+
+    fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().map(Rc::as_ref).find(|target| target.dependency.name == name)
+    }
+
+    /// Every route, that of no dependency included.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Rc<RouteView>> {
+        self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
+    }
+
+    /// Closes the upstream connections that nobody used since `before`.
+    pub(super) fn reap(&self, before: Instant) {
+        for target in &self.targets {
+            target.v2.reap(before);
+            if let Some(v1) = &target.v1 {
+                v1.reap(before);
+            }
+        }
+    }
+}
+
+fn nowhere() -> Rc<RouteView> {
+    let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
+    RouteView::new(id, Scorer::new(crate::score::Rules::default()))
+}
+
+impl Target {
+    fn new(dependency: Arc<Dependency>, plan: Arc<Plan>, old: Option<&Self>) -> Self {
+        let known = |backend| old.and_then(|old| old.upstream(backend));
+        Self {
+            v1: dependency.v1.as_ref().map(|spec| upstream(spec, known(Backend::V1))),
+            v2: upstream(&dependency.v2, known(Backend::V2)),
+            routes: routes(&dependency, old),
+            dependency,
+            plan,
+        }
+    }
+
+    /// How to reach a backend; `None` only for a V1 that was removed.
+    pub(super) fn upstream(&self, backend: Backend) -> Option<&Rc<Upstream<LegBody>>> {
+        match backend {
+            Backend::V1 => self.v1.as_ref(),
+            Backend::V2 => Some(&self.v2),
+        }
+    }
+}
+
+fn upstream(spec: &BackendSpec, old: Option<&Rc<Upstream<LegBody>>>) -> Rc<Upstream<LegBody>> {
+    match old {
+        Some(old) if old.spec() == spec => Rc::clone(old),
+        _ => Rc::new(Upstream::new(spec.clone())),
+    }
+}
+
+fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
+    let view = |(index, route): (usize, &config::Route)| {
+        let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
+        let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
+        match known {
+            Some(known) if *known.scorer.rules() == route.rules => Rc::clone(known),
+            _ => RouteView::new(id, Scorer::new(route.rules.clone())),
+        }
+    };
+    dependency.routes.iter().enumerate().map(view).collect()
+}

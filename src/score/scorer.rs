@@ -1,0 +1,184 @@
+//! The rules of a route, compiled, and the order in which they are asked.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::answer::Answer;
+use super::decode::{Undecodable, decode};
+use super::probe::{Probe, Shape};
+use super::rules::Rules;
+use super::settle::Score;
+use crate::outcome::Cause;
+
+/// The largest encoded body that may decode to nothing: the framing of the known codings, several times over.
+const MAY_BE_EMPTY: u64 = 64;
+
+/// The rules of one route, ready to score answers.
+///
+/// When several causes apply, the first of this order counts: excluded by a rule; `auth`; `status`; `slow`; `too_large`;
+/// `decode`; `missing`; `empty`.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    rules: Rules,
+    /// Looks for `required` first, then for `non_empty`.
+    probe: Probe,
+}
+
+impl Scorer {
+    /// Compiles the rules.
+    pub fn new(rules: Rules) -> Self {
+        let probe = Probe::new(rules.required.iter().chain(&rules.non_empty));
+        Self { rules, probe }
+    }
+
+    /// The rules as configured.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether scoring wants the answer's content ([`Body::Kept`](super::Body::Kept)); where it does not, counting the bytes suffices.
+    ///
+    /// True for a status that can be rich, when a rule looks into the body or a content coding hides its size.
+    pub fn needs_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.accepts(status) && self.looks_into(headers)
+    }
+
+    /// What the answer is worth. `cap` bounds its decoded size, in bytes.
+    ///
+    /// - `HEAD`: status and latency only, since there is no body to judge.
+    /// - 304 to a conditional request: rich, for the consumer already holds the content (RFC 9110, section 15.4.5).
+    ///   Without a condition it is like any other status: a fallback unless listed.
+    /// - 204 and other bodies of zero bytes: a fallback `empty`, but rich where the route lists the status 204 or 205 or has
+    ///   `min_bytes = 0`, and no rule asks for a place in the body.
+    /// - Without `required`, `non_empty` and `min_bytes`, a body of any kind counts, unless it decodes to nothing.
+    pub fn score(&self, answer: &Answer<'_>, cap: usize) -> Score {
+        self.by_status(answer)
+            .or_else(|| self.by_latency(answer))
+            .or_else(|| self.by_body(answer, cap))
+            .unwrap_or(Score::Rich)
+    }
+
+    fn by_status(&self, answer: &Answer<'_>) -> Option<Score> {
+        let status = answer.status;
+        if self.rules.exclude.status.contains(&status) {
+            return Some(Score::Excluded(Cause::Rule));
+        }
+        if self.accepts(status) || is_confirmation(answer) {
+            return None;
+        }
+        Some(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Score::Fallback(Cause::Auth),
+            status if is_client_error(status) => Score::ClientError(status),
+            _ => Score::Fallback(Cause::Status),
+        })
+    }
+
+    fn by_latency(&self, answer: &Answer<'_>) -> Option<Score> {
+        let max = self.rules.max_latency?;
+        (answer.head_latency > max).then_some(Score::Fallback(Cause::Slow))
+    }
+
+    fn by_body(&self, answer: &Answer<'_>, cap: usize) -> Option<Score> {
+        if answer.method == Method::HEAD || answer.status == StatusCode::NOT_MODIFIED {
+            return None;
+        }
+        match self.judge_body(answer, cap) {
+            Ok(()) => None,
+            Err(Cause::TooLarge) => Some(Score::Excluded(Cause::TooLarge)),
+            Err(cause) => Some(Score::Fallback(cause)),
+        }
+    }
+
+    fn judge_body(&self, answer: &Answer<'_>, cap: usize) -> Result<(), Cause> {
+        let size = answer.body.size();
+        if size == 0 {
+            return if self.allows_empty(answer.status) {
+                Ok(())
+            } else {
+                Err(Cause::Empty)
+            };
+        }
+        if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
+            return Ok(());
+        }
+        let content = content(answer, cap)?;
+        if content.is_empty() && !self.allows_empty(answer.status) {
+            return Err(Cause::Empty);
+        }
+        self.find_places(&content)?;
+        let min_bytes = self.rules.min_bytes.unwrap_or(0);
+        if (content.len() as u64) < min_bytes {
+            Err(Cause::Empty)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn find_places(&self, content: &[u8]) -> Result<(), Cause> {
+        if !self.has_places() {
+            return Ok(());
+        }
+        let mut is_empty = false;
+        for (place, shape) in self.probe.shapes(content).map_err(|_| Cause::Decode)?.enumerate() {
+            match shape {
+                Shape::Absent | Shape::Null => return Err(Cause::Missing),
+                Shape::Empty => is_empty |= place >= self.rules.required.len(),
+                Shape::Filled => {}
+            }
+        }
+        if is_empty { Err(Cause::Empty) } else { Ok(()) }
+    }
+
+    fn accepts(&self, status: StatusCode) -> bool {
+        if self.rules.status.is_empty() {
+            status.is_success()
+        } else {
+            self.rules.status.contains(&status)
+        }
+    }
+
+    /// Whether nothing at all can be rich under this status.
+    fn allows_empty(&self, status: StatusCode) -> bool {
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        let listed = bodiless && self.rules.status.contains(&status) && self.rules.min_bytes.is_none();
+        !self.has_places() && (listed || self.rules.min_bytes == Some(0))
+    }
+
+    /// Whether the size as sent does not tell enough about the content.
+    fn looks_into(&self, headers: &HeaderMap) -> bool {
+        let may_hide_nothing = self.rules.min_bytes != Some(0) && headers.contains_key(header::CONTENT_ENCODING);
+        self.reads_body() || may_hide_nothing
+    }
+
+    /// Whether a rule looks at the content.
+    fn reads_body(&self) -> bool {
+        self.has_places() || self.rules.min_bytes.is_some_and(|min| min > 0)
+    }
+
+    fn has_places(&self) -> bool {
+        !(self.rules.required.is_empty() && self.rules.non_empty.is_empty())
+    }
+}
+
+/// The decoded content of an answer.
+fn content<'a>(answer: &Answer<'a>, cap: usize) -> Result<Cow<'a, [u8]>, Cause> {
+    let sent = answer.body.whole().ok_or(Cause::TooLarge)?;
+    decode(answer.headers, sent, cap).map_err(|error| match error {
+        Undecodable::Broken => Cause::Decode,
+        Undecodable::TooLarge => Cause::TooLarge,
+    })
+}
+
+/// 304 as the answer to a condition that the request named.
+fn is_confirmation(answer: &Answer<'_>) -> bool {
+    answer.status == StatusCode::NOT_MODIFIED && answer.conditional
+}
+
+/// The statuses that blame the request and not the backend.
+fn is_client_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 409 | 410 | 412..=417 | 422 | 429)
+}
+
+#[cfg(test)]
+mod tests;
