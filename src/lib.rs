@@ -7,6 +7,7 @@ pub mod gate;
 pub mod hit_rate;
 pub mod outcome;
 pub mod percent;
+pub mod proxy;
 pub mod revision;
 pub mod score;
 pub mod stage;

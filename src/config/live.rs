@@ -113,6 +113,11 @@ impl Handle {
         self.shared.live.load_full()
     }
 
+    /// Whether `known` is still what is in force. Cheaper than [`load`](Self::load), and asked once per request.
+    pub fn is_current(&self, known: &Arc<Live>) -> bool {
+        Arc::ptr_eq(&self.shared.live.load(), known)
+    }
+
     /// Puts a configuration in force, whatever was before.
     pub fn store(&self, live: Live) {
         self.update(|_| live);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::pair::Pair;
 use super::view::RouteView;
+use super::worker::Worker;
 use crate::cap::Cap;
 use crate::score::Body;
 
@@ -13,7 +15,7 @@ use crate::score::Body;
 pub(super) struct Capture {
     route: Rc<RouteView>,
     memory: Arc<Cap>,
-    /// Most bytes to keep; 0 when only their number matters.
+    /// Most bytes to keep.
     most: usize,
     pieces: Vec<Bytes>,
     kept: usize,
@@ -22,9 +24,17 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Keeps up to `most` bytes, and of all copies of the process no more than `memory` allows.
-    pub(super) const fn new(route: Rc<RouteView>, memory: Arc<Cap>, most: usize) -> Self {
+    /// Keeps up to `score_body` bytes, and of all copies of the process no more than `shadow_memory` allows.
+    pub(super) fn new(worker: &Worker, pair: &Pair) -> Self {
+        let (route, memory, most) = (Rc::clone(pair.route()), worker.shadow_memory(), worker.limits().score_body);
         Self { route, memory, most, pieces: Vec::new(), kept: 0, size: 0, overflowed: false }
+    }
+
+    /// Keeps nothing and only counts, since no rule looks at the content.
+    pub(super) fn counting(worker: &Worker, pair: &Pair) -> Self {
+        let mut capture = Self::new(worker, pair);
+        capture.overflowed = true;
+        capture
     }
 
     /// One more piece. Past the bounds all pieces are given up, and only counting goes on.

@@ -22,6 +22,7 @@ use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
 use super::refuse;
 use super::relay::{Relay, ServedBody};
+use super::capture::Capture;
 use super::rescue::{self, Choice, Held};
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
@@ -86,7 +87,7 @@ impl Asked<'_> {
         let head = head::forwardable(head);
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
-        let shadowing = self.admit_shadow(pick.shadow);
+        let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
         let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
         let pair = Pair::new(Rc::clone(route), pick.primary, with_shadow, self.worker.tick(self.begun), excluded);
@@ -109,8 +110,9 @@ impl Asked<'_> {
         Legs { pair, primary, rescue }
     }
 
-    fn admit_shadow(&self, wanted: Shadowing) -> Shadowing {
+    fn admit_shadow(&self, wanted: Shadowing, shadow: Backend) -> Shadowing {
         match wanted {
+            Shadowing::Wanted if self.target.upstream(shadow).is_none() => Shadowing::Skipped(Skip::NotMirrorable),
             Shadowing::Wanted if !self.worker.admit_shadow() => Shadowing::Skipped(Skip::InFlight),
             wanted => wanted,
         }
@@ -158,8 +160,9 @@ impl Asked<'_> {
         };
         let due = self.begun + leg.timeout();
         let called = leg.call(request, due).await.map(|answering| {
-            let capture = rescue::capture_for(self.worker, &pair);
-            let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head: answering.head.clone(), capture };
+            let capture = self.capture(&pair, &answering, rescue.is_some());
+            let head = answering.head.clone();
+            let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
             (answering, complete)
         });
         let Some(v1) = rescue else {
@@ -179,11 +182,23 @@ impl Asked<'_> {
         }
     }
 
+    /// An answer that may have to be served after it was scored is kept whatever the rules look at.
+    fn capture(&self, pair: &Pair, answering: &Answering, held: bool) -> Capture {
+        let scorer = &pair.route().scorer;
+        if held || scorer.needs_body(answering.head.status, &answering.head.headers) {
+            Capture::new(self.worker, pair)
+        } else {
+            Capture::counting(self.worker, pair)
+        }
+    }
+
     fn stream(mut self, answering: Answering, complete: Complete) -> Response<ServedBody> {
         let overhead = self.begun.elapsed().saturating_sub(complete.head.latency);
         complete.pair.route().tally().overhead(overhead);
         self.open.0.served_by(ServedBy::Backend(complete.backend));
-        self.worker.watch_deadline(&complete);
+        if complete.backend == Backend::V2 {
+            self.worker.watch_deadline(&complete.pair, self.begun + self.target.dependency.v2.timeout);
+        }
         let response = self.mark(answering.response, complete.backend, None);
         response.map(|rest| {
             let relay = Relay::streaming(rest, complete, self.open, Rc::clone(self.worker));

@@ -26,8 +26,6 @@ pub(super) struct Leg {
 pub(super) struct Answering {
     pub(super) response: Response<AnswerBody<LegBody>>,
     pub(super) head: Head,
-    /// When it came.
-    pub(super) at: Instant,
 }
 
 impl Leg {
@@ -46,8 +44,7 @@ impl Leg {
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
         let called = self.upstream.call(request, due.into()).await.and_then(final_answer);
-        let at = Instant::now();
-        let latency = at.duration_since(begun);
+        let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
             let head = Head {
@@ -57,7 +54,7 @@ impl Leg {
                 headers: Head::headers(response.headers()),
                 latency,
             };
-            Answering { response, head, at }
+            Answering { response, head }
         })
     }
 }

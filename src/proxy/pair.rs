@@ -109,6 +109,13 @@ impl Pair {
         self.count_what_is_known();
     }
 
+    /// The shadow that the stage wants was never begun.
+    pub(super) fn skipped_at_once(&self, reason: Skip) {
+        let mut tally = self.route.tally();
+        tally.skip(reason);
+        tally.cohort(self.started).shed += u32::from(reason.is_shed());
+    }
+
     /// The shadow will not be scored, by no fault of its backend.
     pub(super) fn skip(&self, reason: Skip) {
         let shadow = self.primary.other();

@@ -9,10 +9,10 @@ use http::{Response, response};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
-use super::capture::Capture;
 use super::leg::Answering;
 use super::scoring::Complete;
 use super::shadow::Collected;
+use super::pair::Pair;
 use super::tee::LegBody;
 use super::worker::Worker;
 use crate::outcome::{Cause, Outcome};
@@ -40,7 +40,7 @@ pub(super) enum Choice {
 pub(super) async fn choose(
     worker: &Worker,
     called: Result<(Answering, Complete), UpstreamError>,
-    pair: &super::pair::Pair,
+    pair: &Pair,
     v1: oneshot::Receiver<Collected>,
     due: Instant,
 ) -> Choice {
@@ -88,9 +88,4 @@ async fn hold(
     let score = complete.score(worker.limits().score_body);
     complete.pair.score(Backend::V2, score);
     Ok(Held { head, content, rest: None })
-}
-
-/// The content of an answer that is given up unread.
-pub(super) fn capture_for(worker: &Worker, pair: &super::pair::Pair) -> Capture {
-    Capture::new(std::rc::Rc::clone(pair.route()), worker.shadow_memory(), worker.limits().score_body)
 }

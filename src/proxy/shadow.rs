@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::capture::Capture;
 use super::leg::{Answering, Leg};
+use super::pair::Pair;
 use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
 use super::worker::Worker;
 use crate::score::Score;
-use crate::skip::Skip;
 use crate::upstream::UpstreamError;
 
 /// A whole answer of a shadow: its head as it came, and its content as far as it was kept.
@@ -48,9 +48,9 @@ impl Shadow {
 }
 
 async fn collect(worker: &Worker, leg: &Leg, request: Request<LegBody>, due: Instant) -> Result<Collected, UpstreamError> {
-    let Answering { response, head, .. } = leg.call(request, due).await?;
+    let Answering { response, head } = leg.call(request, due).await?;
     let (parts, mut body) = response.into_parts();
-    let mut capture = Capture::new(Rc::clone(leg.pair.route()), worker.shadow_memory(), worker.limits().score_body);
+    let mut capture = Capture::new(worker, &leg.pair);
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame?.data_ref() {
             capture.push(data);
@@ -77,10 +77,10 @@ fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
     }
 }
 
-/// A shadow under way. However it ends, it is counted out, and where nobody scored it, as skipped.
+/// A shadow under way; counted out however it ends.
 struct Presence {
     worker: Rc<Worker>,
-    pair: Rc<super::pair::Pair>,
+    pair: Rc<Pair>,
 }
 
 impl Presence {
@@ -96,9 +96,4 @@ impl Drop for Presence {
         self.pair.route().tally().shadow_in_flight -= 1;
         self.worker.shadow_ended();
     }
-}
-
-/// Counts a shadow that is dropped in the middle, as happens when the process ends first.
-pub(super) fn abandon(pair: &super::pair::Pair) {
-    pair.skip(Skip::Shutdown);
 }

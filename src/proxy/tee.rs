@@ -114,8 +114,8 @@ enum State {
 
 impl Backlog {
     const fn new(limits: CopyLimits) -> Self {
-        let (frames, waker) = (VecDeque::new(), None);
-        Self { frames, bytes: 0, state: State::Open, read_once: false, reader_gone: false, waker, limits }
+        let frames = VecDeque::new();
+        Self { frames, bytes: 0, state: State::Open, read_once: false, reader_gone: false, waker: None, limits }
     }
 
     fn push(&mut self, frame: Frame<Bytes>) {

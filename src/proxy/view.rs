@@ -53,13 +53,6 @@ impl RouteView {
     pub(super) fn take_tally(&self) -> Option<Box<Tally>> {
         self.dirty.replace(false).then(|| self.tally.take())
     }
-
-    /// Counts once more what could not be reported.
-    pub(super) fn put_back(&self, tally: Box<Tally>) {
-        let newer = self.tally.replace(tally);
-        self.tally.borrow_mut().absorb(*newer);
-        self.dirty.set(true);
-    }
 }
 
 impl View {

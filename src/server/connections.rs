@@ -15,7 +15,7 @@ pub const SWEEP: Duration = Duration::from_millis(100);
 
 /// Why the server closed a connection on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doom {
+pub(super) enum Doom {
     /// A request's head took longer than `header_timeout`.
     SlowHead,
     /// Nothing came or went for `idle_timeout`.

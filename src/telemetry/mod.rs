@@ -1,7 +1,14 @@
-//! What is measured.
+//! What is measured: workers count, the control plane sums up, a scrape reads.
 
+mod exposition;
 mod histogram;
+pub mod metrics;
+mod process;
 mod tally;
+mod totals;
 mod window;
 
-pub use tally::{Code, ServedBy, Tally};
+pub use exposition::{CONTENT_TYPE, expose};
+pub use tally::{Code, Report, RouteId, ServedBy, Tally};
+pub use totals::{Counted, DependencyTotals, FileTotals, RolloutGauges, Totals};
+pub use window::WINDOWS;

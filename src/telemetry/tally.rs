@@ -4,6 +4,7 @@
 //! second it hands them over and starts from zero. What Prometheus shows, what the windows hold and what the gate
 //! judges is the sum of the same tallies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
@@ -14,6 +15,25 @@ use crate::skip::Skip;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
 const OUTCOMES: usize = 1 + 2 * Cause::ALL.len();
+
+/// Which route a tally is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteId {
+    /// The label `dependency`.
+    pub dependency: String,
+    /// The label `route`.
+    pub route: String,
+    /// Its place among the routes of the dependency.
+    pub index: usize,
+}
+
+/// What one worker counted since its last report.
+pub struct Report {
+    /// Which route.
+    pub route: Arc<RouteId>,
+    /// What was counted.
+    pub tally: Box<Tally>,
+}
 
 /// Who answered a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

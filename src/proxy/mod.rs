@@ -1,0 +1,20 @@
+//! The data plane: pick, mirror, serve, score. Start reading at `exchange.rs`.
+
+mod account;
+mod capture;
+mod exchange;
+mod head;
+mod leg;
+mod pair;
+mod pick;
+mod refuse;
+mod relay;
+mod rescue;
+mod scoring;
+mod service;
+mod shadow;
+mod tee;
+mod view;
+mod worker;
+
+pub use worker::{Shared, TICK, run};

@@ -1,0 +1,55 @@
+//! The exchange as a tower service, with the fence that keeps a panic in one exchange from everyone else.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::Service;
+
+use super::exchange::exchange;
+use super::refuse;
+use super::relay::ServedBody;
+use super::worker::{Peer, Worker};
+
+/// Answers the requests of one worker's consumers.
+#[derive(Clone)]
+pub(super) struct Proxy {
+    worker: Rc<Worker>,
+}
+
+impl Proxy {
+    pub(super) const fn new(worker: Rc<Worker>) -> Self {
+        Self { worker }
+    }
+}
+
+impl Service<(Request<Incoming>, Peer)> for Proxy {
+    type Response = Response<ServedBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (request, peer): (Request<Incoming>, Peer)) -> Self::Future {
+        let worker = Rc::clone(&self.worker);
+        let mut exchange = Box::pin(exchange(Rc::clone(&worker), request, peer));
+        Box::pin(std::future::poll_fn(move |cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(cx)));
+            polled.map_or_else(|_| Poll::Ready(Ok(panicked(&worker))), |polled| polled.map(Ok))
+        }))
+    }
+}
+
+/// The exchange is gone, and its account, admission and legs were closed as it was dropped.
+fn panicked(worker: &Worker) -> Response<ServedBody> {
+    worker.count_panic();
+    tracing::error!("an exchange panicked; its consumer got a 500");
+    refuse::internal().map(ServedBody::Own)
+}

@@ -1,0 +1,308 @@
+//! One worker: a thread with a runtime, connections, pools and tallies of its own. Workers share a configuration that
+//! is replaced whole, four caps, and a queue of reports; nothing else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::pair::Pair;
+use super::scoring::{Complete, Queue};
+use super::service::Proxy;
+use super::view::View;
+use crate::cap::Cap;
+use crate::config::{Handle, Limits, Live};
+use crate::server::{self, Connections, HeadLimits, Patience};
+use crate::telemetry::Report;
+
+/// The time between two reports of a worker, and the length of the gate's buckets of start times.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// What all workers share.
+pub struct Shared {
+    /// The configuration in force.
+    pub live: Handle,
+    /// Open connections.
+    pub connections: Arc<Cap>,
+    /// Requests being answered.
+    pub in_flight: Cap,
+    /// Shadows being called.
+    pub shadow_in_flight: Cap,
+    /// Bytes of all copies.
+    pub shadow_memory: Arc<Cap>,
+    /// Exchanges that panicked.
+    pub panics: AtomicU64,
+    /// When tick 0 began.
+    pub origin: Instant,
+    /// Where workers report to, one list for all routes with news.
+    pub reports: mpsc::Sender<Vec<Report>>,
+}
+
+impl Shared {
+    /// Nothing in use yet; the caps are those of the configuration.
+    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>) -> Self {
+        let limits = live.load().deployment.limits.clone();
+        Self {
+            live,
+            connections: Arc::new(Cap::new(limits.max_connections)),
+            in_flight: Cap::new(limits.max_in_flight),
+            shadow_in_flight: Cap::new(limits.shadow_in_flight),
+            shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            panics: AtomicU64::new(0),
+            origin,
+            reports,
+        }
+    }
+
+    /// Applies changed limits.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.connections.set_most(limits.max_connections);
+        self.in_flight.set_most(limits.max_in_flight);
+        self.shadow_in_flight.set_most(limits.shadow_in_flight);
+        self.shadow_memory.set_most(limits.shadow_memory);
+    }
+
+    /// The tick in which an instant lies.
+    pub fn tick(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.origin).as_millis() as u64 / TICK.as_millis() as u64
+    }
+}
+
+/// A request that is being answered; counted until dropped.
+pub(super) struct Admission(Arc<Shared>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.in_flight.give(1);
+    }
+}
+
+/// One worker.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    view: RefCell<Rc<View>>,
+    /// Views whose requests or shadows may still count something.
+    old_views: RefCell<Vec<Weak<View>>>,
+    scoring: Queue,
+    /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
+    deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
+    shadows: Cell<usize>,
+    no_shadow_left: Notify,
+    random: Cell<u64>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
+        let view = Rc::new(View::new(shared.live.load(), None));
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), index);
+        Rc::new(Self {
+            shared,
+            view: RefCell::new(view),
+            old_views: RefCell::default(),
+            scoring: Queue::default(),
+            deadlines: RefCell::default(),
+            shadows: Cell::new(0),
+            no_shadow_left: Notify::new(),
+            random: Cell::new(seed),
+        })
+    }
+
+    /// The revision in force, for the whole of one request.
+    pub(super) fn view(&self) -> Rc<View> {
+        let view = Rc::clone(&self.view.borrow());
+        if self.shared.live.is_current(&view.live) { view } else { self.renew(&view) }
+    }
+
+    fn renew(&self, old: &Rc<View>) -> Rc<View> {
+        let live: Arc<Live> = self.shared.live.load();
+        let view = Rc::new(View::new(live, Some(old)));
+        self.old_views.borrow_mut().push(Rc::downgrade(old));
+        *self.view.borrow_mut() = Rc::clone(&view);
+        view
+    }
+
+    /// A place among the requests being answered, if there is one.
+    pub(super) fn admit(&self) -> Option<Admission> {
+        self.shared.in_flight.try_take(1).then(|| Admission(Arc::clone(&self.shared)))
+    }
+
+    /// A place among the shadows, if there is one; [given back](Self::shadow_ended) when it has ended.
+    pub(super) fn admit_shadow(&self) -> bool {
+        self.shared.shadow_in_flight.try_take(1)
+    }
+
+    pub(super) fn shadow_began(&self) {
+        self.shadows.set(self.shadows.get() + 1);
+    }
+
+    pub(super) fn shadow_ended(&self) {
+        self.shared.shadow_in_flight.give(1);
+        self.shadows.set(self.shadows.get() - 1);
+        if self.shadows.get() == 0 {
+            self.no_shadow_left.notify_waiters();
+        }
+    }
+
+    pub(super) fn shadow_memory(&self) -> Arc<Cap> {
+        Arc::clone(&self.shared.shadow_memory)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.view.borrow().live.deployment.limits.clone()
+    }
+
+    /// Whether answers say which backend they are from.
+    pub(super) fn names_its_answers(&self) -> bool {
+        self.view.borrow().live.deployment.response_headers
+    }
+
+    pub(super) fn tick(&self, instant: Instant) -> u64 {
+        self.shared.tick(instant)
+    }
+
+    /// A random number in `0..100_000` (`SplitMix64`: Steele, Lea, Flood, OOPSLA 2014).
+    pub(super) fn draw(&self) -> u32 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (u128::from(z ^ (z >> 31)) * u128::from(crate::bucket::BUCKETS) >> 64) as u32
+    }
+
+    /// Scores an answer once the consumer has it.
+    pub(super) fn score_soon(&self, complete: Complete) {
+        let cap = self.limits().score_body;
+        self.scoring.push(complete, cap);
+    }
+
+    /// Remembers an answer of V2 whose consumer may be slower than V2's deadline.
+    pub(super) fn watch_deadline(&self, pair: &Rc<Pair>, due: Instant) {
+        self.deadlines.borrow_mut().push_back((due, Rc::downgrade(pair)));
+    }
+
+    fn beat(&self, connections: &Connections) {
+        let view = self.view();
+        let limits = &view.live.deployment.limits;
+        connections.sweep(Patience { header: limits.header_timeout, idle: limits.idle_timeout });
+        let now = Instant::now();
+        if let Some(before) = now.checked_sub(limits.idle_timeout) {
+            view.reap(before);
+        }
+        self.meet_deadlines(now);
+        if let Ok(permit) = self.shared.reports.try_reserve() {
+            permit.send(self.take_reports());
+        }
+    }
+
+    fn meet_deadlines(&self, now: Instant) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        // Dependencies have different timeouts, so the queue is in order only for each of them.
+        deadlines.retain(|(due, pair)| {
+            let Some(pair) = pair.upgrade() else { return false };
+            if *due <= now {
+                pair.deadline();
+            }
+            *due > now
+        });
+    }
+
+    fn take_reports(&self) -> Vec<Report> {
+        let current = Rc::clone(&self.view.borrow());
+        let mut old = self.old_views.borrow_mut();
+        old.retain(|view| view.strong_count() > 0);
+        let views = old.iter().filter_map(Weak::upgrade).chain(std::iter::once(current));
+        let mut reports = Vec::new();
+        for view in views {
+            for route in view.routes() {
+                if let Some(tally) = route.take_tally() {
+                    reports.push(Report { route: Arc::clone(&route.id), tally });
+                }
+            }
+        }
+        reports
+    }
+
+    async fn shadows_done(&self) {
+        while self.shadows.get() > 0 {
+            self.no_shadow_left.notified().await;
+        }
+    }
+}
+
+/// Runs one worker until it has drained; blocks its thread.
+///
+/// # Errors
+/// When the runtime or a listener cannot be set up.
+pub fn run(shared: Arc<Shared>, index: usize, listeners: Vec<TcpListener>, drain: watch::Receiver<bool>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async move {
+        let listeners: Vec<_> = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
+        live(shared, index, listeners, drain).await;
+        Ok(())
+    })
+}
+
+async fn live(shared: Arc<Shared>, index: usize, listeners: Vec<tokio::net::TcpListener>, mut drain: watch::Receiver<bool>) {
+    let worker = Worker::new(shared, index);
+    let connections = Rc::new(Connections::default());
+    let scorer = Rc::clone(&worker);
+    tokio::task::spawn_local(async move { scorer.scoring.run().await });
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::task::spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&connections), drain.clone())))
+        .collect();
+    let mut beat = tokio::time::interval(TICK);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let end = end(&worker, &connections, accepting, &mut drain);
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            _ = beat.tick() => worker.beat(&connections),
+        }
+    }
+    worker.scoring.flush();
+    // The control plane has gone when this fails, and nobody is left to tell.
+    let _ = worker.shared.reports.send(worker.take_reports()).await;
+}
+
+async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
+    let limits = HeadLimits { bytes: worker.limits().header_bytes };
+    let cap = Arc::clone(&worker.shared.connections);
+    let told = async move {
+        // An error means that whoever could tell has gone: time to end as well.
+        let _ = drain.wait_for(|drain| *drain).await;
+    };
+    server::accept(listener, limits, Proxy::new(worker), connections, cap, told).await;
+}
+
+/// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.
+async fn end(worker: &Worker, connections: &Connections, accepting: Vec<tokio::task::JoinHandle<()>>, drain: &mut watch::Receiver<bool>) {
+    let _ = drain.wait_for(|drain| *drain).await;
+    let everything = async {
+        for task in accepting {
+            let _ = task.await;
+        }
+        connections.drain();
+        connections.closed().await;
+        worker.shadows_done().await;
+    };
+    if tokio::time::timeout(worker.limits().drain_timeout, everything).await.is_err() {
+        tracing::warn!(connections = connections.count(), shadows = worker.shadows.get(), "drain_timeout is over");
+    }
+}
+
+impl Worker {
+    pub(super) fn count_panic(&self) {
+        self.shared.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The address of a consumer beside its request, as the server hands it over.
+pub(super) type Peer = SocketAddr;
