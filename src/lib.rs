@@ -1,8 +1,10 @@
 //! crossfade moves traffic from version 1 of a dependency to version 2 without a customer noticing.
 
+pub mod admin;
 pub mod backend;
 pub mod bucket;
 pub mod config;
+pub mod console;
 pub mod gate;
 pub mod hit_rate;
 pub mod outcome;
@@ -11,6 +13,7 @@ pub mod proxy;
 pub mod revision;
 pub mod score;
 pub mod stage;
+pub mod store;
 pub mod cap;
 pub mod skip;
 pub mod server;

@@ -1,0 +1,61 @@
+//! The admin port: what people and Prometheus read, and the verbs that people give.
+
+mod access;
+mod problem;
+mod routes;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::error_handling::HandleErrorLayer;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::load_shed::LoadShedLayer;
+
+use crate::config::Handle;
+use crate::console::Console;
+use crate::telemetry::Totals;
+use problem::Problem;
+
+/// Requests answered at once; the admin port serves people and a scraper, not traffic.
+const AT_ONCE: usize = 128;
+
+/// What the admin port shows and acts on.
+pub struct Admin {
+    /// The configuration in force.
+    pub live: Handle,
+    /// Status and verbs.
+    pub console: Console,
+    /// What a scrape gets.
+    pub totals: Arc<Totals>,
+    /// Whether the data plane accepts connections.
+    pub ready: Arc<AtomicBool>,
+    /// The clock that windows are read by.
+    pub origin: Instant,
+}
+
+impl Admin {
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn second(&self) -> u64 {
+        self.origin.elapsed().as_secs()
+    }
+}
+
+/// Serves the admin port until `end` is ready, and finishes the answers it has begun.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) {
+    let fence = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(|_: tower::BoxError| async { Problem::busy() }))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(AT_ONCE));
+    let app = routes::router(admin).layer(fence).into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(end).await {
+        tracing::error!(%error, "the admin port ended");
+    }
+}

@@ -1,0 +1,7 @@
+//! What survives the process: the gate's state.
+
+mod directory;
+mod state_file;
+
+pub use directory::{DataDir, DataDirError};
+pub use state_file::{StateError, load, save};
