@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod backend;
 pub mod bucket;
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod gate;

@@ -1,11 +1,25 @@
 //! Evidence in, verdict out.
 
+mod bets;
+mod clustering;
+mod cohort;
+mod counts;
+mod detector;
+mod evidence;
+mod interval;
+mod judge;
+mod mixture;
 mod params;
+mod route;
+mod saved;
+mod settings;
+mod verdict;
 
+pub use counts::{Counts, Sums};
+pub use evidence::Evidence;
+pub use interval::{Interval, interval};
+pub use judge::{Judge, Restart, Verdict};
 pub use params::{Basis, Params};
-
-/// Increments.
-#[allow(missing_docs)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts { pub started: u32, pub rich: u32, pub fallback: u32, pub withdrawn: u32, pub v1_rich: u32, pub v1_fallback: u32, pub v2_better: u32, pub concordant: u32, pub v2_worse: u32, pub shed: u32 }
-impl std::ops::AddAssign for Counts { fn add_assign(&mut self, _: Self) {} }
+pub use saved::SavedEvidence;
+pub use settings::Settings;
+pub use verdict::{Kind, Reason, Scope};

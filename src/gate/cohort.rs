@@ -1,0 +1,199 @@
+//! Requests by the tick in which they started, until every outcome of the tick is known.
+//!
+//! Counted when they end, slow failures are always missing from the newest evidence, and a backend that
+//! hangs looks perfect. Counted by their start, a tick is complete once nothing is pending or the deadline
+//! has passed, and ticks are handed on strictly in order.
+
+use super::counts::Counts;
+
+/// Longest ring. Deadlines of more ticks share buckets: 28 of them keep a route under 2 KiB.
+const MOST_BUCKETS: u64 = 28;
+
+/// A ring of buckets from the oldest incomplete one to the running one.
+///
+/// V2's outcomes and the pairs become complete independently: `v2_from` runs ahead of `pairs_from`.
+/// Buckets are numbered from the beginning of time: tick / width.
+#[derive(Debug, Clone)]
+pub(super) struct Cohorts {
+    buckets: Box<[Counts]>,
+    /// Ticks per bucket.
+    width: u64,
+    /// Ticks after which a pending request is a fallback.
+    deadline: u64,
+    /// Nothing that started before this tick belongs to the epoch.
+    epoch: u64,
+    /// The running tick.
+    now: u64,
+    /// First bucket with V2 outcomes not handed on.
+    v2_from: u64,
+    /// First bucket with pairs not handed on; the oldest one in the ring.
+    pairs_from: u64,
+    /// First bucket after all that hold anything.
+    end: u64,
+}
+
+/// V2's outcomes of one bucket, none of them pending any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Finished {
+    pub(super) bucket: u64,
+    pub(super) rich: u64,
+    /// With those that were pending at the deadline.
+    pub(super) fallback: u64,
+    /// How many were pending at the deadline.
+    pub(super) expired: u64,
+}
+
+impl Cohorts {
+    pub(super) fn new(deadline_ticks: u64, now: u64) -> Self {
+        let deadline = deadline_ticks.max(1);
+        let width = deadline.div_ceil(MOST_BUCKETS - 2);
+        let len = deadline.div_ceil(width) + 2;
+        let mut ring = Self {
+            buckets: vec![Counts::default(); len as usize].into(),
+            width,
+            deadline,
+            epoch: 0,
+            now: 0,
+            v2_from: 0,
+            pairs_from: 0,
+            end: 0,
+        };
+        ring.clear(now);
+        ring
+    }
+
+    /// A new epoch: requests that started before `now` never count.
+    pub(super) fn clear(&mut self, now: u64) {
+        self.buckets.fill(Counts::default());
+        self.epoch = now;
+        self.now = now;
+        self.v2_from = now / self.width;
+        self.pairs_from = self.v2_from;
+        self.end = self.v2_from;
+    }
+
+    /// Ticks per bucket.
+    pub(super) fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// The bucket of the running tick.
+    pub(super) fn running(&self) -> u64 {
+        self.now / self.width
+    }
+
+    /// Counts requests by their start; returns what counts.
+    ///
+    /// Too late, or from before the epoch: nothing. For a bucket that was handed on before the deadline:
+    /// in the oldest bucket that is left. From the future (clocks differ): in the newest the ring can hold.
+    pub(super) fn admit(&mut self, start_tick: u64, counts: &Counts) -> Counts {
+        if start_tick < self.epoch || self.is_due(start_tick / self.width) {
+            return Counts::default();
+        }
+        let newest = self.pairs_from + self.buckets.len() as u64 - 1;
+        let bucket = (start_tick / self.width).min(newest);
+        self.put(bucket.max(self.v2_from), &counts.of_v2());
+        self.put(bucket.max(self.pairs_from), &counts.of_v1());
+        *counts
+    }
+
+    fn put(&mut self, bucket: u64, counts: &Counts) {
+        if !counts.is_empty() {
+            self.slot(bucket).add(counts);
+            self.end = self.end.max(bucket + 1);
+        }
+    }
+
+    fn slot(&mut self, bucket: u64) -> &mut Counts {
+        let len = self.buckets.len() as u64;
+        &mut self.buckets[(bucket % len) as usize]
+    }
+
+    fn at(&self, bucket: u64) -> &Counts {
+        &self.buckets[(bucket % self.buckets.len() as u64) as usize]
+    }
+
+    /// Time passes. Call [`Self::next_v2`] and [`Self::next_pairs`] until they are empty afterwards.
+    pub(super) fn advance(&mut self, now: u64) {
+        self.now = self.now.max(now);
+    }
+
+    /// The next bucket whose V2 outcomes are final.
+    pub(super) fn next_v2(&mut self) -> Option<Finished> {
+        while self.v2_from < self.running().min(self.end) {
+            let bucket = self.v2_from;
+            let Counts { rich, fallback, .. } = *self.at(bucket);
+            let expired = self.at(bucket).pending();
+            if expired > 0 && !self.is_due(bucket) {
+                return None;
+            }
+            self.v2_from += 1;
+            let fallback = u64::from(fallback) + expired;
+            if u64::from(rich) + fallback > 0 {
+                return Some(Finished {
+                    bucket,
+                    rich: rich.into(),
+                    fallback,
+                    expired,
+                });
+            }
+        }
+        None
+    }
+
+    /// The next bucket whose pairs are final. Call after [`Self::next_v2`].
+    pub(super) fn next_pairs(&mut self) -> Option<(u64, Counts)> {
+        while self.pairs_from < self.v2_from {
+            let bucket = self.pairs_from;
+            let counts = *self.at(bucket);
+            if counts.pairs() < counts.scored() && !self.is_due(bucket) {
+                return None;
+            }
+            *self.slot(bucket) = Counts::default();
+            self.pairs_from += 1;
+            if !counts.of_v1().is_empty() {
+                return Some((bucket, counts));
+            }
+        }
+        self.skip_silence();
+        None
+    }
+
+    /// With nothing left to wait for, the ring starts at the running bucket.
+    fn skip_silence(&mut self) {
+        if self.pairs_from >= self.end {
+            self.pairs_from = self.pairs_from.max(self.running());
+            self.v2_from = self.pairs_from;
+        }
+    }
+
+    fn is_due(&self, bucket: u64) -> bool {
+        self.now >= self.due_at(bucket)
+    }
+
+    fn due_at(&self, bucket: u64) -> u64 {
+        (bucket + 1) * self.width + self.deadline
+    }
+
+    /// Buckets whose V2 outcomes are not final, oldest first.
+    pub(super) fn unfinished_v2(&self) -> impl Iterator<Item = (u64, &Counts)> {
+        (self.v2_from..self.end).map(|bucket| (bucket, self.at(bucket)))
+    }
+
+    /// Buckets whose pairs are not final, oldest first.
+    pub(super) fn unfinished_pairs(&self) -> impl Iterator<Item = (u64, &Counts)> {
+        (self.pairs_from..self.end).map(|bucket| (bucket, self.at(bucket)))
+    }
+
+    /// The tick at which something becomes final without another word; `u64::MAX`: never.
+    pub(super) fn due(&self) -> u64 {
+        let running_ends = (self.end > self.running()).then(|| (self.running() + 1) * self.width);
+        let v2 = (self.v2_from < self.end).then(|| self.due_at(self.v2_from));
+        let pairs = (self.pairs_from < self.end).then(|| self.due_at(self.pairs_from));
+        [running_ends, v2, pairs]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+}

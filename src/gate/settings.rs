@@ -1,0 +1,61 @@
+//! The judge's own settings: what release managers wrote, and the constants behind it.
+
+use super::params::{Basis, Params};
+
+/// Everything that shapes a verdict. Times are seconds, shares are fractions of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What release managers wrote; shared with `rollout.toml`.
+    pub params: Params,
+    /// A rollback needs evidence of a hit rate below this.
+    pub floor: f64,
+    /// Shortest time on the step.
+    pub bake_s: f64,
+    /// How often the judge looks.
+    pub tick_s: f64,
+    /// Shortest block over which clustering is measured.
+    pub block_s: f64,
+    /// Blocks needed before a promotion.
+    pub min_blocks: u32,
+    /// A detector above one false alarm in so much traffic stops promotions.
+    pub warn_every_s: f64,
+    /// V1 is blamed at one false alarm in so many seconds.
+    pub v1_warn_every_s: f64,
+}
+
+impl Settings {
+    /// alpha = 1 - confidence.
+    pub(super) fn alpha(&self) -> f64 {
+        1.0 - self.params.confidence
+    }
+
+    /// Seconds as ticks, rounded to the nearest.
+    pub(super) fn ticks(&self, seconds: f64) -> u64 {
+        (seconds / self.tick_s).round() as u64
+    }
+
+    /// V2 must meet the SLO.
+    pub(super) fn wants_slo(&self) -> bool {
+        self.params.basis != Basis::V1
+    }
+
+    /// V2 must not be worse than V1.
+    pub(super) fn wants_v1(&self) -> bool {
+        self.params.basis != Basis::Slo
+    }
+}
+
+impl From<&Params> for Settings {
+    fn from(params: &Params) -> Self {
+        Self {
+            floor: params.slo - params.tolerance,
+            params: params.clone(),
+            bake_s: 300.0,
+            tick_s: 0.1,
+            block_s: 5.0,
+            min_blocks: 12,
+            warn_every_s: 600.0,
+            v1_warn_every_s: 3600.0,
+        }
+    }
+}
