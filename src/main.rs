@@ -1,19 +1,14 @@
-//! The process: arguments, signals, exit codes.
+//! The process: arguments in, exit code out.
 
-use std::io::{BufReader, BufWriter};
 use std::process::ExitCode;
 
+use clap::Parser;
+use crossfade::cli::{Cli, run};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() != Some("simulate") {
-        return ExitCode::SUCCESS;
-    }
-    let input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
-    let output = BufWriter::new(std::io::stdout().lock());
-    match crossfade::cli::simulate::run(input, output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            anstream::eprintln!("simulate: {error}");
-            ExitCode::from(2)
-        }
-    }
+    run(Cli::parse())
 }

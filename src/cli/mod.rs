@@ -1,3 +1,250 @@
-//! One file per verb.
+//! The command line: one file for each verb, or small family of verbs, thin over the library.
 
+pub mod check;
+mod client;
+mod remote;
+mod run;
 pub mod simulate;
+mod status;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::console::Verb;
+
+/// The question was answered with "no".
+const NO: u8 = 3;
+/// Wrong usage or an invalid configuration.
+const INVALID: u8 = 2;
+/// It failed at run time.
+const FAILED: u8 = 1;
+
+/// Moves traffic from version 1 of a dependency to version 2 without a customer noticing.
+///
+/// crossfade stands in front of both versions, serves one answer, scores both as rich or fallback, and lets the share
+/// of V2 grow only while V2's hit rate meets its SLO.
+#[derive(Debug, Parser)]
+#[command(name = "crossfade", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 wrong usage or invalid configuration, 3 the answer is no.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log: error, warn, info, debug, trace, or a list such as `info,crossfade::control=debug`
+    #[arg(long, global = true, env = "CROSSFADE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    ///
+    /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once.
+    #[command(after_help = "Example: crossfade run --config config/crossfade.toml")]
+    Run(run::Run),
+    /// Validate configuration files, all problems in one pass
+    #[command(after_help = "Example: crossfade check config/crossfade.toml config/rollout.toml")]
+    Check {
+        /// Files of either kind; a rollout file is held against a crossfade.toml among them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Answer "no" (exit code 3) to warnings as well
+        #[arg(long)]
+        strict: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show what is observed, what it means, what was decided and what comes next
+    #[command(after_help = "Example: crossfade status --watch recommendations")]
+    Status {
+        /// Only this one
+        dependency: Option<String>,
+        /// Show it again each second, until interrupted
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        admin: Remote,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let the step happen that waits for a person
+    #[command(after_help = "Example: crossfade approve recommendations --by ann")]
+    Approve(Said),
+    /// Stop promotions; rollbacks still happen
+    #[command(after_help = "Example: crossfade pause recommendations --reason 'campaign on TV'")]
+    Pause(Said),
+    /// End a pause, or lift a rollback; after a rollback the evidence starts from zero
+    #[command(after_help = "Example: crossfade resume recommendations")]
+    Resume(Said),
+    /// Send everyone back to V1 until `resume` or a changed rollout entry
+    #[command(after_help = "Example: crossfade rollback recommendations --reason 'wrong prices'")]
+    Rollback(Said),
+    /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
+    #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
+    Simulate,
+    /// Print the bucket of a bucketing key, and so from which percent on it is served by V2
+    #[command(after_help = "Example: crossfade bucket --salt recommendations user-1")]
+    Bucket {
+        /// The value of the header, cookie or address that buckets a request
+        key: String,
+        /// The rollout's salt; by default the name of the dependency
+        #[arg(long)]
+        salt: String,
+    },
+    /// Ask a running proxy whether it is ready, for containers without a shell (exit code 3: it is not)
+    #[command(after_help = "Example: crossfade healthcheck")]
+    Healthcheck {
+        #[command(flatten)]
+        admin: Remote,
+    },
+    /// Print shell completions
+    #[command(after_help = "Example: crossfade completions bash > /etc/bash_completion.d/crossfade")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where a running proxy is asked.
+#[derive(Debug, Args)]
+struct Remote {
+    /// Address of the admin port
+    #[arg(long, env = "CROSSFADE_ADMIN", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    admin: String,
+    /// File with the admin token, where one is needed
+    #[arg(long, env = "CROSSFADE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// How data is printed.
+#[derive(Debug, Args)]
+struct Output {
+    /// How to print
+    #[arg(long = "output", value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// One verb for one dependency.
+#[derive(Debug, Args)]
+struct Said {
+    /// Its name in both files
+    dependency: String,
+    /// Why; recorded
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who; recorded
+    #[arg(long, env = "USER", value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    admin: Remote,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Why a command ended without doing what it should.
+#[derive(Debug)]
+enum Failure {
+    /// Told with the chain of its causes.
+    Error(u8, Box<dyn std::error::Error>),
+    /// Told already, or nothing is to be told.
+    Code(u8),
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(FAILED, Box::new(error))
+    }
+}
+
+/// Carries out a command line, and says how it went.
+pub fn run(cli: Cli) -> ExitCode {
+    start_logging(&cli.log);
+    match carry_out(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Code(code)) => ExitCode::from(code),
+        Err(Failure::Error(code, error)) => {
+            tell(error.as_ref());
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An error with its causes, once, on standard error.
+fn tell(error: &dyn std::error::Error) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    anstream::eprintln!("crossfade: {text}");
+}
+
+fn carry_out(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(run) => run::run(&run),
+        Command::Check { files, strict, output } => check_files(&files, strict, output.format),
+        Command::Status { dependency, watch, admin, output } => {
+            remote::status(&admin, dependency.as_deref(), watch, output.format)
+        }
+        Command::Approve(said) => remote::order(said, Verb::Approve),
+        Command::Pause(said) => remote::order(said, Verb::Pause),
+        Command::Resume(said) => remote::order(said, Verb::Resume),
+        Command::Rollback(said) => remote::order(said, Verb::Rollback),
+        Command::Simulate => simulate_stdin(),
+        Command::Bucket { key, salt } => print_bucket(&salt, &key),
+        Command::Healthcheck { admin } => remote::healthcheck(&admin),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut io::stdout());
+            Ok(())
+        }
+    }
+}
+
+fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<(), Failure> {
+    let check = check::Check { strict, json: format == Format::Json, color: wants_color() };
+    match check.run(files, &mut io::stdout().lock(), &mut io::stderr().lock())? {
+        0 => Ok(()),
+        code => Err(Failure::Code(code)),
+    }
+}
+
+fn simulate_stdin() -> Result<(), Failure> {
+    let input = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
+    let output = io::BufWriter::new(io::stdout().lock());
+    simulate::run(input, output).map_err(|error| Failure::Error(INVALID, Box::new(error)))
+}
+
+fn print_bucket(salt: &str, key: &str) -> Result<(), Failure> {
+    let bucket = crate::bucket::bucket(salt, key.as_bytes());
+    let from = f64::from(bucket + 1) / 1000.0;
+    writeln!(io::stdout(), "bucket {bucket} of {}: served by V2 from {from} % on", crate::bucket::BUCKETS)?;
+    Ok(())
+}
+
+/// Whether diagnostics may carry colour (<https://no-color.org>).
+fn wants_color() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn start_logging(filter: &str) {
+    use tracing_subscriber::EnvFilter;
+    let (filter, wrong) = match EnvFilter::try_new(filter) {
+        Ok(right) => (right, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(wants_color()).with_target(false).init();
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "the log filter makes no sense; logging at `info`");
+    }
+}

@@ -9,7 +9,8 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method};
 
-use super::pattern::{PathPattern, PathTemplate};
+use super::pattern::PathPattern;
+use super::template::PathTemplate;
 use crate::backend::Backend;
 use crate::score::Rules;
 
@@ -34,6 +35,34 @@ pub struct Deployment {
     pub limits: Limits,
     /// In file order.
     pub dependencies: Vec<Arc<Dependency>>,
+}
+
+impl Deployment {
+    /// The dependency of a name, with its index.
+    pub fn dependency(&self, name: &str) -> Option<(usize, &Arc<Dependency>)> {
+        self.dependencies
+            .iter()
+            .enumerate()
+            .find(|(_, dependency)| dependency.name == name)
+    }
+
+    /// This deployment as a running process can adopt it, and the keys that differ but need a restart: those of
+    /// `running` stay in force for them, everything else applies.
+    pub fn adopted_by(mut self, running: &Self) -> (Self, Vec<&'static str>) {
+        let mut kept = Vec::new();
+        keep("listen", &mut self.listen, &running.listen, &mut kept);
+        keep("admin", &mut self.admin, &running.admin, &mut kept);
+        keep("data_dir", &mut self.data_dir, &running.data_dir, &mut kept);
+        keep("workers", &mut self.workers, &running.workers, &mut kept);
+        (self, kept)
+    }
+}
+
+fn keep<T: Clone + PartialEq>(key: &'static str, new: &mut T, running: &T, kept: &mut Vec<&'static str>) {
+    if *new != *running {
+        running.clone_into(new);
+        kept.push(key);
+    }
 }
 
 /// Caps on everything that could grow; see [`Limits::default`] for the values.
@@ -212,3 +241,24 @@ pub struct Route {
 
 /// The name of the implied route of every dependency.
 pub const OTHER: &str = "other";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::parse_deployment;
+
+    #[test]
+    fn a_running_process_adopts_all_but_what_needs_a_restart() {
+        let read = |source: &str| parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
+        let rest = "dependency.a.v2.url = \"http://a\"\n";
+        let running = read(&format!("listen = [\"127.0.0.1:1\"]\n{rest}"));
+        let new = read(&format!(
+            "listen = [\"127.0.0.1:2\"]\nworkers = 2\nresponse_headers = false\n{rest}"
+        ));
+        let (adopted, kept) = new.adopted_by(&running);
+        assert_eq!(kept, ["listen", "workers"]);
+        assert_eq!((&adopted.listen, adopted.response_headers), (&running.listen, false));
+        assert_eq!(adopted.dependency("a").map(|(index, _)| index), Some(0));
+    }
+}

@@ -4,12 +4,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::deployment::Deployment;
 use super::rollout::{Rollout, Rollouts};
 use crate::percent::Percent;
 use crate::revision::Revision;
 use crate::stage::Stage;
+
+/// XXH3-64 of a file's content: the hash of its [`Revision`].
+pub fn content_hash(source: &str) -> u64 {
+    xxh3_64(source.as_bytes())
+}
 
 /// Everything that a request needs to know. Immutable: a request that holds one sees one revision from start to end.
 #[derive(Debug, Clone)]

@@ -5,18 +5,24 @@ mod live;
 mod pattern;
 mod problem;
 mod read;
+mod render;
 mod rollout;
 mod routing;
+mod template;
+mod watch;
 
 pub use deployment::{
     BackendSpec, Dependency, DependencyMatch, Deployment, Endpoint, HeaderSource, HostPolicy, Limits, OTHER,
     RequestMapping, Route,
 };
-pub use live::{Handle, Live, Plan};
-pub use pattern::{Captures, PathPattern, PathTemplate};
+pub use live::{Handle, Live, Plan, content_hash};
+pub use pattern::{Captures, PathPattern};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{
-    Checked, check_deployment, check_rollouts, load_deployment, load_rollouts, parse_deployment, parse_rollouts, text,
+    Checked, FileKind, check_deployment, check_rollouts, load_deployment, load_rollouts, parse_deployment,
+    parse_rollouts, text,
 };
-pub use rollout::{Change, FreezeWindow, KeySource, Mode, RollbackTo, Rollout, Rollouts};
+pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
+pub use template::PathTemplate;
+pub use watch::{Watch, watch};

@@ -1,9 +1,7 @@
-//! Path patterns (`/recommendations/{user}`) and path templates (`/v2{path}`).
+//! Path patterns: `/recommendations/{user}`.
 //!
 //! A path has one reading: dots, empty segments and percent-encoding are matched literally, never decoded or removed,
 //! so that what is matched here is what the backend gets.
-
-use std::fmt::Write;
 
 /// A pattern of a request path: literal segments, `{name}` for one segment, a final `{name...}` for the rest.
 ///
@@ -14,25 +12,11 @@ pub struct PathPattern {
     segments: Vec<Segment>,
 }
 
-/// A template of an upstream path: text, `{path}`, `{query}`, and the names of the route's pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathTemplate {
-    pieces: Vec<Piece>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
     One(String),
     Rest(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Path,
-    Query,
-    Named(String),
 }
 
 /// What the names of a pattern stand for in one path. Borrows both; finding a value walks the path again, which is
@@ -115,6 +99,20 @@ impl PathPattern {
         self.segments.iter().any(|segment| segment.name() == Some(name))
     }
 
+    /// Whether some path that matches lies below a prefix of whole segments.
+    pub(super) fn can_be_below(&self, prefix: &str) -> bool {
+        let mut own = self.segments.iter();
+        for wanted in prefix.split('/').skip(1) {
+            match own.next() {
+                Some(Segment::Literal(text)) if text != wanted => return false,
+                Some(Segment::Rest(_)) => return true,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Whether every path that `other` matches is matched by this pattern as well.
     pub(super) fn covers(&self, other: &Self) -> bool {
         for (n, own) in self.segments.iter().enumerate() {
@@ -153,9 +151,12 @@ fn segment(text: &str) -> Result<Segment, String> {
     }
 }
 
-fn identifier(name: &str) -> Result<String, String> {
+pub(super) fn identifier(name: &str) -> Result<String, String> {
     let mut chars = name.chars();
     let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if name.contains(['{', '}']) {
+        return Err("a {name} takes a whole segment".to_owned());
+    }
     if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err(format!(
             "{{{}}} is no name: use letters, digits and _",
@@ -176,7 +177,7 @@ pub(super) fn check_path(text: &str) -> Result<(), String> {
     check_characters(text)
 }
 
-fn check_characters(text: &str) -> Result<(), String> {
+pub(super) fn check_characters(text: &str) -> Result<(), String> {
     let bytes = text.as_bytes();
     let wrong = (0..bytes.len()).find(|at| !(is_path(bytes[*at]) || is_escape(&bytes[*at..])));
     Err(match wrong.map(|at| bytes[at]) {
@@ -190,7 +191,7 @@ fn check_characters(text: &str) -> Result<(), String> {
 }
 
 /// Characters of a path: pchar and the slash (RFC 3986, section 3.3), without the percent sign.
-const fn is_path(byte: u8) -> bool {
+pub(super) const fn is_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
@@ -215,175 +216,8 @@ const fn is_path(byte: u8) -> bool {
 }
 
 /// Whether the bytes begin with a percent-encoded one.
-fn is_escape(bytes: &[u8]) -> bool {
+pub(super) fn is_escape(bytes: &[u8]) -> bool {
     matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-}
-
-impl PathTemplate {
-    /// Parses a template. It starts with `/` or `{path}`; `{query}` stands after a `?` only.
-    ///
-    /// # Errors
-    /// Says what is wrong, as [`PathPattern::parse`] does.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if !text.starts_with('/') && !text.starts_with("{path}") {
-            return Err("starts with neither / nor {path}".to_owned());
-        }
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, tail) = after.split_once('}').ok_or("a { without its }")?;
-            push_text(&mut pieces, before);
-            pieces.push(Piece::named(name)?);
-            rest = tail;
-        }
-        push_text(&mut pieces, rest);
-        let template = Self { pieces };
-        template.check()?;
-        Ok(template)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let mut in_query = false;
-        for piece in &self.pieces {
-            match piece {
-                Piece::Query if !in_query => return Err("{query} stands before any ?".to_owned()),
-                Piece::Text(text) => in_query = check_text(text, in_query)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The names that a route has to capture.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Named(name) => Some(name.as_str()),
-            _ => None,
-        })
-    }
-
-    /// The path and query to send: always valid by RFC 3986, whatever a lenient parser let through.
-    ///
-    /// `query` comes without its `?`. A template without a `?` keeps the query as it is. Values put into a query have
-    /// `&`, `+`, `;` and `=` encoded, so that they stay one value. A template with a name that the route did not capture
-    /// does not apply: path and query stay as they are.
-    /// So does the `*` of `OPTIONS *`, which is no path (RFC 9112, section 3.2.4).
-    pub fn render(&self, path: &str, query: Option<&str>, captures: &Captures<'_>) -> String {
-        if path == "*" {
-            return path.to_owned();
-        }
-        let mut out = Rendering::with_capacity(path.len() + query.map_or(0, str::len) + 16);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.text(text),
-                Piece::Path => out.value(path),
-                Piece::Query => out.query(query.unwrap_or_default()),
-                Piece::Named(name) => match captures.get(name) {
-                    Some(value) => out.value(value),
-                    None => return unchanged(path, query),
-                },
-            }
-        }
-        out.finish(query)
-    }
-}
-
-impl Piece {
-    fn named(name: &str) -> Result<Self, String> {
-        match name {
-            "path" => Ok(Self::Path),
-            "query" => Ok(Self::Query),
-            name => identifier(name).map(Self::Named),
-        }
-    }
-}
-
-fn push_text(pieces: &mut Vec<Piece>, text: &str) {
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text.to_owned()));
-    }
-}
-
-/// Checks literal text of a template; says whether the query has begun after it.
-fn check_text(text: &str, in_query: bool) -> Result<bool, String> {
-    match text.split_once('?') {
-        None if in_query => check_characters(&text.replace('?', "")).map(|()| true),
-        None => check_characters(text).map(|()| false),
-        Some((path, query)) => {
-            check_characters(path)?;
-            check_characters(&query.replace('?', "")).map(|()| true)
-        }
-    }
-}
-
-fn unchanged(path: &str, query: Option<&str>) -> String {
-    let mut out = Rendering::with_capacity(path.len() + query.map_or(0, str::len) + 1);
-    out.value(path);
-    out.finish(query)
-}
-
-/// A path and query being written.
-struct Rendering {
-    out: String,
-    in_query: bool,
-}
-
-impl Rendering {
-    fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: String::with_capacity(bytes),
-            in_query: false,
-        }
-    }
-
-    /// Literal text, which was checked when it was parsed.
-    fn text(&mut self, text: &str) {
-        self.in_query |= text.contains('?');
-        self.out.push_str(text);
-    }
-
-    /// A path, or a part of one; within the query it stays one value.
-    fn value(&mut self, text: &str) {
-        let in_query = self.in_query;
-        self.encoded(text, |byte| {
-            is_path(byte) && !(in_query && matches!(byte, b'&' | b'+' | b';' | b'='))
-        });
-    }
-
-    /// A query (RFC 3986, section 3.4).
-    fn query(&mut self, text: &str) {
-        self.encoded(text, |byte| is_path(byte) || byte == b'?');
-    }
-
-    fn encoded(&mut self, text: &str, plain: impl Fn(u8) -> bool) {
-        let bytes = text.as_bytes();
-        for (at, byte) in bytes.iter().enumerate() {
-            if plain(*byte) || is_escape(&bytes[at..]) {
-                self.out.push(char::from(*byte));
-            } else {
-                write!(self.out, "%{byte:02X}").expect("a String takes every write");
-            }
-        }
-    }
-
-    /// Appends the query where the template has none of its own; an empty one that was there leaves no `?`.
-    fn finish(mut self, query: Option<&str>) -> String {
-        match query {
-            Some(query) if !self.in_query => {
-                self.out.push('?');
-                self.query(query);
-            }
-            None if self.in_query => {
-                let kept = self.out.trim_end_matches(['?', '&']).len();
-                self.out.truncate(kept);
-            }
-            _ => {}
-        }
-        if !self.out.starts_with('/') {
-            self.out.insert(0, '/');
-        }
-        self.out
-    }
 }
 
 #[cfg(test)]

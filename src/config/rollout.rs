@@ -8,7 +8,7 @@ use http::{HeaderName, Method};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::gate::Params;
+use crate::gate::{FreezeWindow, Mode, Params, RollbackTo};
 use crate::percent::Percent;
 use crate::score::HeaderMatch;
 use crate::stage::Stage;
@@ -81,33 +81,4 @@ pub enum KeySource {
     Cookie(String),
     /// `client-ip`: the address of the connection.
     ClientIp,
-}
-
-/// Where a rollback goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RollbackTo {
-    /// To 0 percent.
-    #[default]
-    Zero,
-    /// One step down.
-    Previous,
-}
-
-/// Whether verdicts change the percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// They do.
-    #[default]
-    Enforce,
-    /// They are recorded only; the ceiling applies at once.
-    Observe,
-}
-
-/// A time without promotions: `from` included, `to` excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FreezeWindow {
-    /// First instant.
-    pub from: Timestamp,
-    /// First instant after it.
-    pub to: Timestamp,
 }

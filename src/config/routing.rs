@@ -29,10 +29,8 @@ impl Deployment {
             .filter(|(_, it)| it.matches.matches(host, path));
         // Of two equals the first one in the file wins, hence `rev`: `max_by_key` takes the last maximum.
         let (dependency, found) = matching.rev().max_by_key(|(_, it)| it.matches.specificity())?;
-        let routes = found.routes.iter().enumerate();
-        let (route, captures) = routes
-            .filter_map(|(n, route)| Some((n, route.matches(path, method)?)))
-            .next()?;
+        let mut routes = found.routes.iter().enumerate();
+        let (route, captures) = routes.find_map(|(n, route)| Some((n, route.matches(path, method)?)))?;
         Some(Routed {
             dependency,
             route,

@@ -7,7 +7,7 @@ use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::super::deployment::{BackendSpec, Endpoint, HeaderSource, HostPolicy, RequestMapping};
-use super::super::pattern::PathTemplate;
+use super::super::template::PathTemplate;
 use super::deployment::secret;
 use super::headers::{self, header_name};
 use super::table::Table;
@@ -82,18 +82,15 @@ fn endpoints(table: &mut Table<'_>) -> Vec<Endpoint> {
 
 fn several(urls: &Value<'_>) -> Vec<Endpoint> {
     let mut read: Vec<Endpoint> = Vec::new();
-    let items = urls.items("a list of URLs").unwrap_or_default();
-    if urls.is_array() && items.is_empty() {
-        urls.error("no endpoint", "write at least one URL");
-    }
-    for item in items {
-        let Some(endpoint) = endpoint(&item) else { continue };
+    let endpoints = urls.some("a list such as [\"http://127.0.0.1:7001\"]", "no endpoint", |item| {
+        let endpoint = endpoint(item)?;
         if read.contains(&endpoint) {
             item.error("the same endpoint twice", "remove one of them");
         }
-        read.push(endpoint);
-    }
-    read
+        read.push(endpoint.clone());
+        Some(endpoint)
+    });
+    endpoints.unwrap_or_default()
 }
 
 fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
@@ -124,18 +121,14 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
     if uri.query().is_some() || text.contains('#') {
         return Err(format!("`{quoted}` has a query or a fragment"));
     }
-    let port = match authority.port() {
-        Some(port) => port.as_u16(),
-        None if authority.as_str().ends_with(':') => return Err(format!("`{quoted}` has an empty port")),
-        None => 80,
-    };
+    let port = port_of(authority.as_str(), authority.host()).ok_or_else(|| format!("`{quoted}` has no valid port"))?;
     let host = authority
         .host()
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
-    if host.is_empty() || port == 0 {
-        return Err(format!("`{quoted}` has no host, or port 0"));
+    if host.is_empty() {
+        return Err(format!("`{quoted}` has no host"));
     }
     let base_path = uri.path().trim_end_matches('/').to_owned();
     Ok(Endpoint {
@@ -144,6 +137,14 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
         port,
         base_path,
     })
+}
+
+/// What follows the host; 80 when nothing does. `Authority::port` would pass over a port that is out of range.
+fn port_of(authority: &str, host: &str) -> Option<u16> {
+    match authority.strip_prefix(host)? {
+        "" => Some(80),
+        rest => rest.strip_prefix(':')?.parse().ok().filter(|port| *port != 0),
+    }
 }
 
 fn request(mut table: Table<'_>, defaults: &Defaults<'_>) -> RequestMapping {
@@ -165,13 +166,15 @@ fn template(value: &Value<'_>) -> Option<PathTemplate> {
 
 fn remove(value: &Value<'_>) -> Option<Vec<HeaderName>> {
     value.list("a list of header names, such as [\"cookie\"]", |item| {
-        header_name(&item, item.str()?)
+        header_name(item, item.str()?)
     })
 }
 
 fn set(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Vec<(HeaderName, HeaderSource)>> {
     let table = value.table_like("a table such as { \"x-api-key\" = \"...\" }")?;
-    Some(headers::read(table, |entry| source(entry, defaults)))
+    Some(headers::read(table, |name, entry| {
+        Some((name, source(entry, defaults)?))
+    }))
 }
 
 fn source(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<HeaderSource> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
 use super::backend::{self, Defaults};
+use super::fit::Surroundings;
 use super::route;
 use super::table::Table;
 use super::value::Value;
@@ -25,12 +26,12 @@ const RESERVED: [&str; 2] = ["change", "none"];
 pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
     root.unsupported(&UNSUPPORTED);
     let listen = listen(&mut root);
-    let admin = admin(&mut root, &listen);
+    let (admin, token_file) = admin(&mut root, &listen, folder);
     let limits = root.get("limits", Value::table).map_or_else(Limits::default, limits);
     let deployment = Deployment {
-        token_file: token_file(&mut root, admin, folder),
-        admin: admin.unwrap_or(ADMIN),
         listen,
+        admin,
+        token_file,
         rollout: root
             .get("rollout", |value| path(value, folder))
             .unwrap_or_else(|| folder.join("rollout.toml")),
@@ -52,16 +53,17 @@ fn listen(root: &mut Table<'_>) -> Vec<SocketAddr> {
         return Vec::new();
     };
     let mut seen = HashSet::new();
-    let addresses = value.list("a list of addresses, such as [\"127.0.0.1:8080\"]", |item| {
-        let address = address(&item)?;
-        if address.port() != 0 && !seen.insert(address) {
-            item.error("the same address twice", "remove one of them");
-        }
-        Some(address)
-    });
-    if value.is_array() && value.items(HELP).is_some_and(|items| items.is_empty()) {
-        value.error("no address to listen on", HELP);
-    }
+    let addresses = value.some(
+        "a list such as [\"127.0.0.1:8080\"]",
+        "no address to listen on",
+        |item| {
+            let address = address(item)?;
+            if address.port() != 0 && !seen.insert(address) {
+                item.error("the same address twice", "remove one of them");
+            }
+            Some(address)
+        },
+    );
     addresses.unwrap_or_default()
 }
 
@@ -76,41 +78,33 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
     )
 }
 
-fn admin(root: &mut Table<'_>, listen: &[SocketAddr]) -> Option<SocketAddr> {
-    let Some(value) = root.take("admin") else {
-        return Some(ADMIN);
-    };
-    let admin = address(&value)?;
-    if admin.port() != 0 && listen.contains(&admin) {
-        value.error(
-            "consumers are served on this address",
-            "give the admin port an address of its own",
-        );
+/// Address and token of the admin port.
+fn admin(root: &mut Table<'_>, listen: &[SocketAddr], folder: &Path) -> (SocketAddr, Option<PathBuf>) {
+    let value = root.take("admin");
+    let auth = root.take("admin_auth");
+    let token_file = auth.as_ref().and_then(|auth| token_file(auth.table()?, folder));
+    let address = value.as_ref().and_then(address);
+    if let (Some(value), Some(address)) = (value, address) {
+        if address.port() != 0 && listen.contains(&address) {
+            value.error(
+                "consumers are served on this address",
+                "give the admin port an address of its own",
+            );
+        }
+        if !address.ip().is_loopback() && auth.is_none() {
+            value.error(
+                "reachable from other machines, but without a token",
+                "add [admin_auth] with token_file = \"admin.token\", or listen on 127.0.0.1",
+            );
+        }
     }
-    Some(admin)
+    (address.unwrap_or(ADMIN), token_file)
 }
 
-/// `admin` is `None` when it was wrong: then there is nothing to demand.
-fn token_file(root: &mut Table<'_>, admin: Option<SocketAddr>, folder: &Path) -> Option<PathBuf> {
-    let auth = root.take("admin_auth").map(|value| value.table());
-    let file = match auth {
-        Some(None) => return None,
-        Some(Some(mut auth)) => {
-            let file = auth.get("token_file", |value| {
-                secret(value, folder).map(|(path, _)| Some(path)).or(Some(None))
-            });
-            auth.finish();
-            file
-        }
-        None => None,
-    };
-    if file.is_none() && admin.is_some_and(|admin| !admin.ip().is_loopback()) {
-        root.missing(
-            "`admin` is reachable from other machines, but asks for no token",
-            "add [admin_auth] with token_file = \"admin.token\", or listen on 127.0.0.1",
-        );
-    }
-    file.flatten()
+fn token_file(mut auth: Table<'_>, folder: &Path) -> Option<PathBuf> {
+    let file = auth.required("token_file", "token_file = \"admin.token\"");
+    auth.finish();
+    secret(&file?, folder).map(|(path, _)| path)
 }
 
 fn limits(mut table: Table<'_>) -> Limits {
@@ -129,6 +123,12 @@ fn limits(mut table: Table<'_>) -> Limits {
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
         score_body: table.size("score_body", default.score_body),
     };
+    if limits.shadow_memory < limits.shadow_backlog.max(limits.score_body) {
+        table.warn(
+            "`shadow_memory` holds less than a single `shadow_backlog` or `score_body`",
+            "raise it: it is for all shadows together",
+        );
+    }
     table.finish();
     limits
 }
@@ -212,16 +212,20 @@ fn dependencies(root: &mut Table<'_>, folder: &Path, limits: &Limits) -> Vec<Arc
 }
 
 fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> {
-    let named = name(entry, &RESERVED);
+    let name = name(entry);
     let mut table = entry.table()?;
     let matches = table.get("match", Value::table).map(matches).unwrap_or_default();
     let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
     let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
     let v2 = v2.and_then(|value| backend::read(&value, defaults));
-    let routes = route::read_all(&mut table, [v1.as_ref(), v2.as_ref()]);
+    let surroundings = Surroundings {
+        matches: &matches,
+        backends: v1.iter().chain(&v2).collect(),
+    };
+    let routes = route::read_all(&mut table, &surroundings);
     table.finish();
     Some(Dependency {
-        name: named?.to_owned(),
+        name: name?.to_owned(),
         matches,
         v1,
         v2: v2?,
@@ -229,29 +233,31 @@ fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> 
     })
 }
 
-/// The key of a table, if it can be a label and a part of a URL.
-fn name<'a>(entry: &Value<'a>, reserved: &[&str]) -> Option<&'a str> {
-    named(entry, entry.key(), reserved)
+/// The key of a table, if it can be a name.
+fn name<'a>(entry: &Value<'a>) -> Option<&'a str> {
+    let name = entry.key();
+    check_name(name, &RESERVED)
+        .map_err(|what| entry.key_error(&format!("is {what}"), Some("choose another name".to_owned())))
+        .ok()?;
+    Some(name)
 }
 
-/// A name, if it can be a label and a part of a URL, and means nothing else.
-pub(super) fn named<'a>(value: &Value<'a>, name: &'a str, reserved: &[&str]) -> Option<&'a str> {
+/// Whether a name can be a label and a part of a URL, and means nothing else; else what is wrong with it.
+pub(super) fn check_name(name: &str, reserved: &[&str]) -> Result<(), &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let what = if reserved.contains(&name) {
-        "uses a name that means something else"
+    if reserved.contains(&name) {
+        Err("a reserved name")
     } else if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
-        "is not named with 1 to 63 of A-Z a-z 0-9 - _ ."
+        Err("no name of 1 to 63 characters from A-Z a-z 0-9 - _ .")
     } else {
-        return Some(name);
-    };
-    value.key_error(what, Some("choose another name".to_owned()));
-    None
+        Ok(())
+    }
 }
 
 fn matches(mut table: Table<'_>) -> DependencyMatch {
     let matches = DependencyMatch {
         host: table.get("host", host),
-        path_prefix: table.get("path_prefix", path_prefix).flatten(),
+        path_prefix: table.get("path_prefix", path_prefix),
     };
     table.finish();
     matches
@@ -271,13 +277,13 @@ fn host(value: &Value<'_>) -> Option<String> {
     Some(text.to_ascii_lowercase())
 }
 
-/// Without a trailing slash; `Some(None)` for `/`, which is no condition.
-fn path_prefix(value: &Value<'_>) -> Option<Option<String>> {
+/// Without a trailing slash; `None` also for `/`, which is no condition.
+fn path_prefix(value: &Value<'_>) -> Option<String> {
     let text = value.str_like("a path such as \"/recommendations\"")?;
     if let Err(error) = super::super::pattern::check_path(text) {
         value.error(error, "write whole segments, such as \"/recommendations\"");
         return None;
     }
     let prefix = text.trim_end_matches('/');
-    Some((!prefix.is_empty()).then(|| prefix.to_owned()))
+    (!prefix.is_empty()).then(|| prefix.to_owned())
 }

@@ -20,49 +20,41 @@ pub(super) fn header_name(at: &Value<'_>, text: &str) -> Option<HeaderName> {
         .ok()
 }
 
-/// Every entry of a table by its header name; the same name twice is an error, whatever its case.
-pub(super) fn read<'a, T>(table: Table<'a>, mut value: impl FnMut(&Value<'a>) -> Option<T>) -> Vec<(HeaderName, T)> {
-    let mut read: Vec<(HeaderName, T)> = Vec::new();
-    for entry in table.drain() {
-        let Some(name) = header_name(&entry, entry.key()) else {
-            continue;
-        };
-        if read.iter().any(|(other, _)| *other == name) {
-            entry.key_error(
-                "is there already",
-                Some("header names ignore case: remove one of them".to_owned()),
-            );
+/// What `entry` makes of every entry of a table and its header name; the same name twice is an error, whatever its case.
+pub(super) fn read<'a, T>(table: Table<'a>, mut entry: impl FnMut(HeaderName, &Value<'a>) -> Option<T>) -> Vec<T> {
+    let mut names: Vec<HeaderName> = Vec::new();
+    let read = table.drain().into_iter().filter_map(|value| {
+        let name = header_name(&value, value.key())?;
+        if names.contains(&name) {
+            let help = "header names ignore case: remove one of them";
+            value.key_error("is there already", Some(help.to_owned()));
         }
-        if let Some(value) = value(&entry) {
-            read.push((name, value));
-        }
-    }
-    read
+        names.push(name.clone());
+        entry(name, &value)
+    });
+    read.collect()
 }
 
-/// A table `{ header = { NAME = VALUES } }`'s inner part.
+/// A table of header names and wanted values.
 pub(super) fn conditions(value: &Value<'_>) -> Option<Vec<HeaderMatch>> {
     let table = value.table_like("a table such as { \"x-user-id\" = [\"qa-1\"] }")?;
-    let read = read(table, values);
-    Some(
-        read.into_iter()
-            .map(|(name, values)| HeaderMatch { name, values })
-            .collect(),
-    )
+    Some(read(table, condition))
 }
 
-/// `Some(None)` for any value.
-fn values(value: &Value<'_>) -> Option<Option<Vec<String>>> {
-    if value.is_array() {
-        let values = value.list(EXAMPLE, |item| item.str().map(|text| (item.clone(), text)))?;
-        for (item, _) in values.iter().filter(|(_, text)| *text == "*") {
-            item.error("`*` in a list", "write \"*\" alone for any value");
-        }
-        if values.is_empty() {
-            value.error("no value", format!("write {EXAMPLE}"));
-        }
-        return Some(Some(values.into_iter().map(|(_, text)| text.to_owned()).collect()));
+fn condition(name: HeaderName, value: &Value<'_>) -> Option<HeaderMatch> {
+    let values = if value.is_array() {
+        Some(value.some(EXAMPLE, "no value", one_of_several)?)
+    } else {
+        let text = value.str_like(EXAMPLE)?;
+        (text != "*").then(|| vec![text.to_owned()])
+    };
+    Some(HeaderMatch { name, values })
+}
+
+fn one_of_several(item: &Value<'_>) -> Option<String> {
+    let text = item.str()?;
+    if text == "*" {
+        item.error("`*` in a list", "write \"*\" alone for any value");
     }
-    let text = value.str_like(EXAMPLE)?;
-    Some((text != "*").then(|| vec![text.to_owned()]))
+    Some(text.to_owned())
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::rollout::Rollout;
 use super::table::Table;
 use super::value::Value;
 use crate::percent::Percent;
@@ -19,17 +18,6 @@ pub(super) struct Ladder {
     pub(super) steps: Vec<Percent>,
     pub(super) bake: Vec<Duration>,
     pub(super) approve: Vec<Percent>,
-}
-
-impl Ladder {
-    pub(super) fn of(rollout: &Rollout) -> Self {
-        Self {
-            ceiling: rollout.ceiling,
-            steps: rollout.steps.clone(),
-            bake: rollout.bake.clone(),
-            approve: rollout.approve.clone(),
-        }
-    }
 }
 
 /// Reads `percent`, `steps`, `bake` and `approve`. All are checked in every stage, since a change of stage alone must not
@@ -50,17 +38,22 @@ pub(super) fn read(table: &mut Table<'_>, stage: Stage) -> Ladder {
     let meant = written.unwrap_or(Percent::HUNDRED);
     let approve = table.get("approve", |value| approve(value, rungs.as_deref(), meant));
     let bake = table.get("bake", |value| bake(value, rungs.as_deref().unwrap_or_default(), meant));
-    cut(ceiling, rungs.unwrap_or_default(), bake, approve.unwrap_or_default())
+    cut(
+        ceiling,
+        rungs.unwrap_or_default(),
+        bake.as_ref(),
+        approve.unwrap_or_default(),
+    )
 }
 
 /// Steps above the ceiling are cut, and the ceiling is the last one: lowering `percent` takes one edit, not two.
-fn cut(ceiling: Percent, mut steps: Vec<Percent>, bake: Option<Bake>, mut approve: Vec<Percent>) -> Ladder {
+fn cut(ceiling: Percent, mut steps: Vec<Percent>, bake: Option<&Bake>, mut approve: Vec<Percent>) -> Ladder {
     steps.retain(|step| *step < ceiling);
     steps.push(ceiling);
     approve.retain(|step| steps.contains(step));
     let last = steps.len() - 1;
     let default = |n| if n == last && last > 0 { LAST_BAKE } else { BAKE };
-    let at = |n: usize| match &bake {
+    let at = |n: usize| match bake {
         Some(Bake::Each(times)) => times.get(n).copied().unwrap_or_else(|| default(n)),
         Some(Bake::All(time)) => *time,
         None => default(n),
@@ -76,7 +69,7 @@ fn cut(ceiling: Percent, mut steps: Vec<Percent>, bake: Option<Bake>, mut approv
 
 fn rungs(value: &Value<'_>) -> Option<Vec<Percent>> {
     let mut below = Percent::ZERO;
-    let steps = value.list("a list of percents, such as [1, 5, 25, 50, 100]", |item| {
+    value.some("a list of percents, such as [1, 5, 25, 50, 100]", "no step", |item| {
         let step = item.percent()?;
         if step == Percent::ZERO {
             item.error("a step of 0", "remove it: every rollout begins at 0");
@@ -88,16 +81,16 @@ fn rungs(value: &Value<'_>) -> Option<Vec<Percent>> {
         }
         below = step;
         Some(step)
-    })?;
-    if steps.is_empty() {
-        value.error("no step", "remove the key for a single step, the ceiling");
-    }
-    Some(steps)
+    })
 }
 
 fn approve(value: &Value<'_>, rungs: Option<&[Percent]>, ceiling: Percent) -> Option<Vec<Percent>> {
     value.list("a list of steps, such as [50, 100]", |item| {
         let step = item.percent()?;
+        if step == Percent::ZERO {
+            item.warn("0 percent waits for nobody", "remove it");
+            return None;
+        }
         let known = match rungs {
             Some(rungs) => rungs.contains(&step) || step == ceiling,
             None => step >= ceiling,
@@ -121,13 +114,13 @@ fn bake(value: &Value<'_>, rungs: &[Percent], ceiling: Percent) -> Option<Bake> 
     if !value.is_array() {
         return value.duration_or_zero().map(Bake::All);
     }
-    let times = value.list("durations", |item| item.duration_or_zero())?;
+    let times = value.list("durations", Value::duration_or_zero)?;
     let appended = rungs.last().is_none_or(|last| *last < ceiling);
     let wanted = rungs.len() + usize::from(appended);
     let given = value.items("durations")?.len();
     if given != wanted {
         value.error(
-            format_args!("{given} durations for {wanted} steps"),
+            format_args!("a list of {given} for {wanted} steps"),
             "write one for each step, or a single one for all",
         );
     }

@@ -4,6 +4,7 @@
 
 mod backend;
 mod deployment;
+mod fit;
 mod gate;
 mod headers;
 mod ladder;
@@ -18,12 +19,57 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use toml::de::DeTable;
+
 use super::deployment::Deployment;
 use super::problem::Problems;
 use super::rollout::Rollouts;
 
 /// Largest file that is read, in bytes; a thousand dependencies fit into a fraction of it.
 const MAX_FILE: u64 = 4 << 20;
+
+/// Which of the two files a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// `crossfade.toml`
+    Deployment,
+    /// `rollout.toml`
+    Rollouts,
+}
+
+impl FileKind {
+    /// Top-level keys that no rollout file has.
+    const OF_DEPLOYMENT: [&str; 8] = [
+        "listen",
+        "listen_tls",
+        "admin",
+        "admin_auth",
+        "dependency",
+        "limits",
+        "data_dir",
+        "workers",
+    ];
+
+    /// By the keys in the text; the name of the file decides where there are none.
+    pub fn of(source: &str, path: &Path) -> Self {
+        let (root, _) = DeTable::parse_recoverable(source);
+        let root = root.get_ref();
+        let named = path.file_stem().is_some_and(|stem| stem == "crossfade");
+        if Self::OF_DEPLOYMENT.iter().any(|key| root.contains_key(*key)) || (root.is_empty() && named) {
+            Self::Deployment
+        } else {
+            Self::Rollouts
+        }
+    }
+
+    /// `crossfade` or `rollout`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "crossfade",
+            Self::Rollouts => "rollout",
+        }
+    }
+}
 
 /// What a file says, if it can be used, and everything that is wrong with it: warnings too.
 pub type Checked<T> = (Option<T>, Problems);

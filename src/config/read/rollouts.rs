@@ -1,6 +1,7 @@
 //! `rollout.toml`: one entry for each dependency, and who wanted it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
@@ -9,13 +10,14 @@ use toml::de::DeValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::deployment::{Dependency, Deployment};
-use super::super::rollout::{Change, FreezeWindow, KeySource, Mode, RollbackTo, Rollout, Rollouts};
+use super::super::rollout::{Change, KeySource, Rollout, Rollouts};
 use super::gate;
 use super::headers;
-use super::ladder::{self, Ladder};
+use super::ladder;
 use super::suggest;
 use super::table::Table;
 use super::value::Value;
+use crate::gate::{FreezeWindow, Mode, RollbackTo};
 use crate::percent::Percent;
 use crate::score::HeaderMatch;
 use crate::stage::Stage;
@@ -63,7 +65,11 @@ fn unnamed_have_v1(root: &Table<'_>, deployment: &Deployment) {
 }
 
 fn known<'d>(entry: &Value<'_>, deployment: &'d Deployment) -> Option<&'d Dependency> {
-    let found = deployment.dependencies.iter().find(|it| it.name == entry.key());
+    if !entry.is_table() {
+        // A key of an entry that lost its table, rather than a name.
+        return None;
+    }
+    let found = deployment.dependency(entry.key());
     if found.is_none() {
         let names: Vec<_> = deployment.dependencies.iter().map(|it| it.name.as_str()).collect();
         let help = match names.as_slice() {
@@ -72,7 +78,7 @@ fn known<'d>(entry: &Value<'_>, deployment: &'d Deployment) -> Option<&'d Depend
         };
         entry.key_error("is not a dependency of crossfade.toml", Some(help));
     }
-    found.map(AsRef::as_ref)
+    found.map(|(_, dependency)| dependency.as_ref())
 }
 
 fn rollout(entry: &Value<'_>, dependency: Option<&Dependency>) -> Option<Rollout> {
@@ -90,9 +96,7 @@ fn rollout(entry: &Value<'_>, dependency: Option<&Dependency>) -> Option<Rollout
         stage: stage.unwrap_or_default(),
         params,
         sample: table.get("sample", Value::percent).unwrap_or(Percent::HUNDRED),
-        shadow_methods: table
-            .get("shadow_methods", shadow_methods)
-            .unwrap_or_else(|| Some(safe_methods())),
+        shadow_methods: shadow_methods(&mut table),
         key: table.get("key", keys).unwrap_or_else(|| vec![KeySource::ClientIp]),
         salt: table.get("salt", salt).unwrap_or_else(|| entry.key().to_owned()),
         force_v2: table.get("force_v2", force_v2).unwrap_or_default(),
@@ -126,26 +130,25 @@ fn safe_methods() -> Vec<Method> {
     vec![Method::GET, Method::HEAD, Method::OPTIONS]
 }
 
-/// `Some(None)` for all methods.
-fn shadow_methods(value: &Value<'_>) -> Option<Option<Vec<Method>>> {
+/// `None`: all methods.
+fn shadow_methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
     const WANTED: &str = "a list of methods, such as [\"GET\", \"HEAD\"], or [\"*\"] for all";
-    let items = value.items(WANTED)?;
-    if let [only] = items.as_slice()
-        && matches!(only.raw(), DeValue::String(text) if text == "*")
-    {
-        return Some(None);
+    let Some(value) = table.take("shadow_methods") else {
+        return Some(safe_methods());
+    };
+    let items = value.items(WANTED).unwrap_or_default();
+    match items.as_slice() {
+        [only] if matches!(only.raw(), DeValue::String(text) if text == "*") => None,
+        items => Some(items.iter().filter_map(Value::method).collect()),
     }
-    Some(Some(items.iter().filter_map(Value::method).collect()))
 }
 
 fn keys(value: &Value<'_>) -> Option<Vec<KeySource>> {
-    let keys = value.list("a list such as [\"header:x-user-id\", \"client-ip\"]", |item| {
-        key(&item)
-    })?;
-    if keys.is_empty() {
-        value.error("no key: there is nothing to assign requests by", KEY_HELP);
-    }
-    Some(keys)
+    value.some(
+        "a list such as [\"header:x-user-id\", \"client-ip\"]",
+        "no key: there is nothing to assign requests by",
+        |item| key(item),
+    )
 }
 
 fn key(item: &Value<'_>) -> Option<KeySource> {
@@ -201,13 +204,13 @@ fn freeze(value: &Value<'_>) -> Option<Vec<FreezeWindow>> {
             let to_at = to.as_ref().and_then(Value::timestamp);
             table.finish();
             let window = FreezeWindow {
-                from: from?,
-                to: to_at?,
+                from: from?.as_second(),
+                to: to_at?.as_second(),
             };
             let to = to?;
             if window.to <= window.from {
                 to.error("ends before it begins", "write an instant after `from`");
-            } else if window.to <= Timestamp::now() {
+            } else if window.to <= Timestamp::now().as_second() {
                 item.warn("this window is over", "remove it");
             }
             Some(window)
@@ -220,16 +223,11 @@ fn warn(table: &Table<'_>, rollout: &Rollout) {
     if !rollout.stage.pairs() {
         return;
     }
-    if !rollout.key.contains(&KeySource::ClientIp) {
+    warn_of_keys(table, &rollout.key);
+    if rollout.sample == Percent::ZERO || rollout.shadow_methods.as_ref().is_some_and(Vec::is_empty) {
         table.warn(
-            "`key` does not end with \"client-ip\": requests without any of the keys move last, all at once",
-            "append \"client-ip\"",
-        );
-    }
-    if rollout.sample == Percent::ZERO {
-        table.warn(
-            "`sample` is 0: without shadows there is no evidence before customers are exposed",
-            "raise it",
+            "nothing is shadowed: there is no evidence before customers are exposed",
+            "raise `sample`, and name at least \"GET\" in `shadow_methods`",
         );
     } else if rollout.rescue && rollout.stage == Stage::Cutover && rollout.sample < Percent::HUNDRED {
         table.warn(
@@ -237,21 +235,25 @@ fn warn(table: &Table<'_>, rollout: &Rollout) {
             "write sample = 100, or accept that the rest is not rescued",
         );
     }
-    if rollout.shadow_methods.as_ref().is_some_and(Vec::is_empty) {
-        table.warn(
-            "`shadow_methods` is empty: nothing is shadowed",
-            "name at least \"GET\"",
-        );
-    }
-    warn_of_ladder(table, &Ladder::of(rollout));
-}
-
-fn warn_of_ladder(table: &Table<'_>, ladder: &Ladder) {
-    if ladder.steps == [Percent::HUNDRED] {
+    if rollout.steps == [Percent::HUNDRED] {
         table.warn(
             "a single step, from nobody to everybody",
             "add steps = [1, 5, 25, 50, 100]",
         );
+    }
+}
+
+fn warn_of_keys(table: &Table<'_>, keys: &[KeySource]) {
+    match keys.iter().position(|key| *key == KeySource::ClientIp) {
+        None => table.warn(
+            "`key` lacks \"client-ip\": requests without any of the keys move last, all at once",
+            "append \"client-ip\"",
+        ),
+        Some(at) if at + 1 < keys.len() => table.warn(
+            "what follows \"client-ip\" in `key` is never looked at: every request has an address",
+            "move \"client-ip\" to the end",
+        ),
+        Some(_) => {}
     }
 }
 
@@ -269,7 +271,7 @@ fn canonical(value: &DeValue<'_>, out: &mut String) {
             entries.sort_by_key(|(key, _)| key.get_ref().as_ref());
             out.push('{');
             for (key, value) in entries {
-                out.push_str(&format!("{:?}=", key.get_ref()));
+                let _ = write!(out, "{:?}=", key.get_ref());
                 canonical(value.get_ref(), out);
                 out.push(',');
             }
@@ -277,13 +279,15 @@ fn canonical(value: &DeValue<'_>, out: &mut String) {
         }
         DeValue::Array(items) => {
             out.push('[');
-            for item in items.iter() {
+            for item in items {
                 canonical(item.get_ref(), out);
                 out.push(',');
             }
             out.push(']');
         }
-        DeValue::String(text) => out.push_str(&format!("{text:?}")),
+        DeValue::String(text) => {
+            let _ = write!(out, "{text:?}");
+        }
         DeValue::Integer(number) => out.push_str(&number.to_string()),
         DeValue::Float(number) => out.push_str(number.as_str()),
         DeValue::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),

@@ -2,26 +2,29 @@
 
 use http::Method;
 
-use super::super::deployment::{BackendSpec, OTHER, Route};
+use super::super::deployment::{OTHER, Route};
 use super::super::pattern::PathPattern;
-use super::deployment::named;
+use super::deployment::check_name;
+use super::fit::{self, Surroundings};
 use super::headers;
 use super::table::Table;
 use super::value::Value;
 use crate::score::{Exclude, Pointer, Rules};
 
-/// The routes in file order, and the implied last one. The templates of both backends are checked against their names.
-pub(super) fn read_all(table: &mut Table<'_>, backends: [Option<&BackendSpec>; 2]) -> Vec<Route> {
+/// The routes in file order, and the implied last one.
+pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Vec<Route> {
     let items = table.get("route", |value| value.items("tables such as [[dependency.NAME.route]]"));
-    let mut routes: Vec<Route> = Vec::new();
-    for item in items.unwrap_or_default() {
-        if let Some(route) = route(&item, &routes) {
-            routes.push(route);
-        }
+    let mut names = Vec::new();
+    let read = items.into_iter().flatten().filter_map(|item| {
+        let route = route(&item, &mut names)?;
+        Some((item, route))
+    });
+    let read: Vec<_> = read.collect();
+    if table.is_sound() {
+        fit::check(table, &read, surroundings);
     }
-    templates_fit(table, &routes, backends);
-    routes.push(other());
-    routes
+    let routes = read.into_iter().map(|(_, route)| route);
+    routes.chain(std::iter::once(other())).collect()
 }
 
 /// The implied route of every dependency.
@@ -34,21 +37,12 @@ fn other() -> Route {
     }
 }
 
-fn route(item: &Value<'_>, earlier: &[Route]) -> Option<Route> {
+fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>) -> Option<Route> {
     let mut table = item.table()?;
     let name = table.required("name", "name = \"list\"");
-    let name = name.and_then(|value| name_of(&value, earlier));
+    let name = name.and_then(|value| name_of(&value, names));
     let (methods, path) = table.get("match", Value::table).map(matches).unwrap_or_default();
     let rules = table.get("score", Value::table).map(rules).unwrap_or_default();
-    if let Some(hider) = earlier.iter().find(|other| hides(other, &methods, path.as_ref())) {
-        table.warn(
-            &format!(
-                "never reached: route `{}` matches all of its requests first",
-                hider.name
-            ),
-            "move it up: the first route that matches is taken",
-        );
-    }
     table.finish();
     Some(Route {
         name: name?.to_owned(),
@@ -58,32 +52,24 @@ fn route(item: &Value<'_>, earlier: &[Route]) -> Option<Route> {
     })
 }
 
-fn name_of<'a>(value: &Value<'a>, earlier: &[Route]) -> Option<&'a str> {
+fn name_of<'a>(value: &Value<'a>, names: &mut Vec<&'a str>) -> Option<&'a str> {
     let text = value.str()?;
-    if earlier.iter().any(|route| route.name == text) {
+    if names.contains(&text) {
         value.error(
             format_args!("a second route named `{}`", text.escape_debug()),
             "choose another name",
         );
     }
-    named(value, text, &[OTHER])
-}
-
-/// Whether a route before another one takes all of its requests.
-fn hides(earlier: &Route, methods: &[Method], path: Option<&PathPattern>) -> bool {
-    let all_methods = earlier.methods.is_empty()
-        || (!methods.is_empty() && methods.iter().all(|method| earlier.methods.contains(method)));
-    let all_paths = match (&earlier.path, path) {
-        (None, _) => true,
-        (Some(earlier), Some(later)) => earlier.covers(later),
-        (Some(_), None) => false,
-    };
-    all_methods && all_paths
+    names.push(text);
+    check_name(text, &[OTHER])
+        .map_err(|what| value.error(what, "choose another name"))
+        .ok()?;
+    Some(text)
 }
 
 fn matches(mut table: Table<'_>) -> (Vec<Method>, Option<PathPattern>) {
     let methods = table.get("methods", |value| {
-        value.list("a list of methods, such as [\"GET\"]", |item| item.method())
+        value.list("a list of methods, such as [\"GET\"]", Value::method)
     });
     let path = table.get("path", |value| {
         const HELP: &str = "write literal segments, {name} for one segment, a final {name...} for the rest";
@@ -119,7 +105,7 @@ fn rules(mut table: Table<'_>) -> Rules {
 
 fn statuses(table: &mut Table<'_>) -> Vec<http::StatusCode> {
     let read = table.get("status", |value| {
-        value.list("a list of statuses, such as [200]", |item| item.status())
+        value.list("a list of statuses, such as [200]", Value::status)
     });
     read.unwrap_or_default()
 }
@@ -145,29 +131,4 @@ fn exclude(mut table: Table<'_>) -> Exclude {
     };
     table.finish();
     exclude
-}
-
-/// Reports a template that names what no route captures, and warns of routes that do not capture what it names.
-fn templates_fit(table: &Table<'_>, routes: &[Route], backends: [Option<&BackendSpec>; 2]) {
-    let templates = backends
-        .into_iter()
-        .flatten()
-        .filter_map(|backend| backend.request.path.as_ref());
-    for name in templates.flat_map(|template| template.names()) {
-        let captures = |route: &&Route| route.path.as_ref().is_some_and(|path| path.captures_name(name));
-        if !routes.iter().any(|route| captures(&route)) {
-            table.missing(
-                &format!("`request.path` uses {{{name}}}, which no route captures"),
-                "use {path}, {query}, or a name from a route's path",
-            );
-        } else if let Some(without) = routes.iter().find(|route| !captures(route)) {
-            table.warn(
-                &format!(
-                    "route `{}` does not capture {{{name}}}: its paths stay as they are",
-                    without.name
-                ),
-                "use {path}, or capture the name in every route",
-            );
-        }
-    }
 }

@@ -41,9 +41,17 @@ impl<'a> Sink<'a> {
 
     /// Adds the absence of a key, unless the parser may have lost it.
     pub(super) fn missing(&self, span: &Range<usize>, message: String, help: Option<String>) {
-        if self.broken.is_empty() {
+        if self.is_whole() {
             self.push(Severity::Error, span, message, help);
         }
+    }
+
+    /// How many errors there are so far.
+    pub(super) fn errors(&self) -> usize {
+        let list = self.list.borrow();
+        list.iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count()
     }
 
     fn problem(&self, severity: Severity, span: &Range<usize>, message: String, help: Option<String>) -> Problem {
@@ -82,21 +90,53 @@ impl<'a> Sink<'a> {
         at
     }
 
-    fn syntax(&mut self, errors: &[Error]) {
+    /// Adds the syntax errors, but for their echoes: the parser complains on and on about one line, and about each line
+    /// after an array or a string that was not closed.
+    fn syntax(&mut self, mut errors: Vec<Error>) {
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
+            let message = error.message();
             let span = error.span().unwrap_or(0..0);
-            let problem = self.problem(Severity::Error, &span, format!("not TOML: {}", error.message()), None);
-            self.broken.push(problem.line - 1);
-            self.list.get_mut().push(problem);
+            let problem = self.problem(Severity::Error, &span, format!("not TOML: {message}"), mend(message));
+            let line = problem.line - 1;
+            let is_echo = message.starts_with("missing comma") || message.starts_with("unclosed");
+            if !(self.broken.contains(&line) || is_echo && !self.broken.is_empty()) {
+                self.list.get_mut().push(problem);
+            }
+            self.broken.push(line);
         }
     }
+
+    /// Whether the TOML parser understood everything.
+    pub(super) fn is_whole(&self) -> bool {
+        self.broken.is_empty()
+    }
+
+    /// Whether a table header before a place was not understood: the keys below it then belong to nobody knows what.
+    pub(super) fn lost_header_before(&self, at: usize) -> bool {
+        let here = self.line(at);
+        let is_header = |line: usize| self.source[self.lines[line]..].trim_start().starts_with('[');
+        self.broken.iter().any(|line| *line < here && is_header(*line))
+    }
+}
+
+/// How to mend what people who write TOML now and then run into.
+fn mend(message: &str) -> Option<String> {
+    let help = if message.starts_with("cannot extend value of type inline table") {
+        "an inline table is complete: write its keys below a [header] of their own"
+    } else if message == "duplicate key" {
+        "it is there already: remove one of the two"
+    } else {
+        return None;
+    };
+    Some(help.to_owned())
 }
 
 /// Parses `source`, lets `read` walk it, and gathers what both have to say.
 pub(super) fn checked<T>(source: &str, path: &Path, read: impl FnOnce(Table<'_>) -> T) -> Checked<T> {
     let (root, errors) = DeTable::parse_recoverable(source);
     let mut sink = Sink::new(source);
-    sink.syntax(&errors);
+    sink.syntax(errors);
     let value = read(Table::root(&sink, root.get_ref()));
     let problems = Problems::new(path, source, sink.list.into_inner());
     ((!problems.has_errors()).then_some(value), problems)

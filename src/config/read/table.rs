@@ -19,6 +19,8 @@ pub(super) struct Table<'a> {
     at: Range<usize>,
     entries: Vec<Value<'a>>,
     known: Vec<&'static str>,
+    /// How many errors the document had when reading of this table began.
+    errors_before: usize,
 }
 
 impl<'a> Table<'a> {
@@ -39,6 +41,7 @@ impl<'a> Table<'a> {
             at,
             entries,
             known: Vec::new(),
+            errors_before: sink.errors(),
         }
     }
 
@@ -89,8 +92,14 @@ impl<'a> Table<'a> {
 
     /// Reports every key that nobody took.
     pub(super) fn finish(self) {
-        for entry in &self.entries {
-            entry.key_error("is not a known key", Some(suggest::help(entry.key(), &self.known)));
+        let unknown = |entry: &&Value<'_>| !self.sink.lost_header_before(entry.key_span().start);
+        for entry in self.entries.iter().filter(unknown) {
+            let help = if self.known.is_empty() {
+                "remove it".to_owned()
+            } else {
+                suggest::help(entry.key(), &self.known)
+            };
+            entry.key_error("is not a known key", Some(help));
         }
     }
 
@@ -99,8 +108,17 @@ impl<'a> Table<'a> {
         self.sink.missing(&self.at, self.place(what), Some(help.to_owned()));
     }
 
-    /// Warns about the table as a whole.
+    /// Whether nothing in the table was wrong so far. Only then is it judged how its values fit together: a default
+    /// that stands in for a wrong value would be blamed for what nobody wrote.
+    pub(super) fn is_sound(&self) -> bool {
+        self.sink.is_whole() && self.sink.errors() == self.errors_before
+    }
+
+    /// Warns about how the values of the table fit together, if each is right by itself.
     pub(super) fn warn(&self, what: &str, help: &str) {
+        if !self.is_sound() {
+            return;
+        }
         self.sink
             .push(Severity::Warning, &self.at, self.place(what), Some(help.to_owned()));
     }

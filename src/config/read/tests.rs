@@ -1,10 +1,15 @@
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{KeySource, OTHER};
+use crate::config::{HeaderSource, HostPolicy, KeySource, OTHER};
 use crate::percent::Percent;
 use crate::stage::Stage;
+
+mod hostile;
+mod mistakes;
+mod telling;
 
 const CROSSFADE: &str = include_str!("../../../config/crossfade.toml");
 const ROLLOUT: &str = include_str!("../../../config/rollout.toml");
@@ -46,4 +51,103 @@ fn a_minimal_entry_gets_every_default() {
     let params = rollout.params.as_ref().expect("cutover is judged");
     assert!((params.tolerance - 0.02).abs() < 1e-12);
     assert!((params.deadline_s - 0.8).abs() < 1e-12, "V2's timeout");
+}
+
+/// A valid file stands for `$`; at the end of a template, below its lines; at the start, above them, so that they
+/// belong to the dependency `a` and begin at line 4.
+fn with_the_rest(template: &str) -> String {
+    let rest = "listen = [\"127.0.0.1:8080\"]\n[dependency.a]\nv2.url = \"http://b\"\n";
+    template.replace('$', rest)
+}
+
+#[test]
+fn a_secret_comes_from_its_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("key"), "s3cret\r\n").expect("writable");
+    let source = with_the_rest(
+        "$v1 = { url = \"http://[::1]/base/\", host = \"preserve\", request = { set = { x-api-key = { file = \"key\" } } } }",
+    );
+    let deployment = parse_deployment(&source, &folder.path().join("crossfade.toml")).expect("valid");
+    let v1 = deployment.dependencies[0].v1.as_ref().expect("written");
+    let (_, header @ HeaderSource::File { .. }) = &v1.request.set[0] else {
+        panic!("not from a file: {v1:?}");
+    };
+    assert_eq!(header.value(), "s3cret");
+    assert!(header.value().is_sensitive());
+    assert!(!format!("{deployment:?}").contains("s3cret"));
+    let endpoint = &v1.endpoints[0];
+    assert_eq!(
+        (endpoint.host.as_str(), endpoint.port, endpoint.base_path.as_str()),
+        ("::1", 80, "/base")
+    );
+    assert_eq!(v1.host, HostPolicy::Preserve);
+}
+
+#[test]
+fn a_secret_that_no_header_may_hold_is_not_shown_either() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("key"), "s3cret\nsecond line\n").expect("writable");
+    let source = with_the_rest("$v1 = { url = \"http://a\", request = { set = { k = { file = \"key\" } } } }");
+    let problems = parse_deployment(&source, &folder.path().join("crossfade.toml")).expect_err("two lines");
+    assert!(
+        problems.to_string().contains("holds what no header may hold"),
+        "{problems}"
+    );
+    assert!(!problems.render(false).contains("s3cret"));
+}
+
+#[test]
+fn steps_above_the_ceiling_are_cut_and_the_ceiling_is_the_last() {
+    let ladder = |percent: f64| {
+        let source = format!(
+            "a = {{ stage = \"cutover\", slo = 0.9, percent = {percent}, steps = [1, 5, 25, 50], approve = [25, 50], bake = [\"1m\", \"2m\", \"3m\", \"4m\"{}] }}",
+            if percent > 50.0 { ", \"5m\"" } else { "" }
+        );
+        let rollouts = parse_rollouts(&source, Path::new("rollout.toml"), None).expect("valid");
+        let rollout = &rollouts.entries["a"];
+        let numbers = |percents: &[Percent]| percents.iter().map(|percent| percent.as_f64()).collect::<Vec<_>>();
+        let minutes: Vec<_> = rollout.bake.iter().map(|bake| bake.as_secs() / 60).collect();
+        (numbers(&rollout.steps), minutes, numbers(&rollout.approve))
+    };
+    assert_eq!(
+        ladder(50.0),
+        (vec![1.0, 5.0, 25.0, 50.0], vec![1, 2, 3, 4], vec![25.0, 50.0])
+    );
+    assert_eq!(ladder(10.0), (vec![1.0, 5.0, 10.0], vec![1, 2, 3], vec![]));
+    assert_eq!(
+        ladder(100.0),
+        (vec![1.0, 5.0, 25.0, 50.0, 100.0], vec![1, 2, 3, 4, 5], vec![25.0, 50.0])
+    );
+    assert_eq!(ladder(0.0), (vec![0.0], vec![1], vec![]));
+}
+
+#[test]
+fn the_last_of_several_steps_bakes_for_a_day() {
+    let source = "a = { stage = \"cutover\", slo = 0.9, percent = 50, steps = [1, 50] }";
+    let rollouts = parse_rollouts(source, Path::new("rollout.toml"), None).expect("valid");
+    assert_eq!(
+        rollouts.entries["a"].bake,
+        [Duration::from_secs(300), Duration::from_secs(86_400)]
+    );
+}
+
+#[test]
+fn the_hash_of_an_entry_sees_its_content_alone() {
+    let hash = |source: &str| {
+        let rollouts = parse_rollouts(source, Path::new("rollout.toml"), None).expect("valid");
+        rollouts.entries["a"].hash
+    };
+    let first = hash("[a]\nstage = \"shadow\"\nslo = 0.9 # why\n[b]\nstage = \"off\"\n");
+    assert_eq!(first, hash("a = { slo = 0.9, stage = 'shadow' }"));
+    assert_ne!(first, hash("a = { slo = 0.91, stage = 'shadow' }"));
+}
+
+#[test]
+fn the_kind_of_a_file_shows_in_its_keys() {
+    let kind = |source| FileKind::of(source, Path::new("x.toml"));
+    assert_eq!(kind(CROSSFADE), FileKind::Deployment);
+    assert_eq!(kind(ROLLOUT), FileKind::Rollouts);
+    assert_eq!(kind("[dependency.a"), FileKind::Deployment);
+    assert_eq!(kind("[a]\nstage = 1"), FileKind::Rollouts);
+    assert_eq!(FileKind::of("", Path::new("crossfade.toml")), FileKind::Deployment);
 }

@@ -29,7 +29,7 @@ pub(super) struct Value<'a> {
     path: String,
     key: &'a str,
     key_span: Range<usize>,
-    value: &'a Spanned<DeValue<'a>>,
+    written: &'a Spanned<DeValue<'a>>,
 }
 
 impl<'a> Value<'a> {
@@ -46,7 +46,7 @@ impl<'a> Value<'a> {
             path: format!("{parent}{dot}{}", name.escape_debug()),
             key: name,
             key_span: key.span(),
-            value,
+            written: value,
         }
     }
 
@@ -61,12 +61,12 @@ impl<'a> Value<'a> {
 
     /// Reports what is wrong with the value.
     pub(super) fn error(&self, what: impl fmt::Display, help: impl Into<String>) {
-        self.push(Severity::Error, &self.value.span(), &what, Some(help.into()));
+        self.push(Severity::Error, &self.written.span(), &what, Some(help.into()));
     }
 
     /// Warns about the value.
     pub(super) fn warn(&self, what: impl fmt::Display, help: impl Into<String>) {
-        self.push(Severity::Warning, &self.value.span(), &what, Some(help.into()));
+        self.push(Severity::Warning, &self.written.span(), &what, Some(help.into()));
     }
 
     /// Reports what is wrong with the key; reads as one sentence that begins with the key's path.
@@ -75,22 +75,26 @@ impl<'a> Value<'a> {
         self.sink.push(Severity::Error, &self.key_span, message, help);
     }
 
+    /// Warns about the table or item as a whole.
+    pub(super) fn key_warn(&self, what: &str, help: &str) {
+        self.push(Severity::Warning, &self.key_span, &what, Some(help.to_owned()));
+    }
+
     fn push(&self, severity: Severity, span: &Range<usize>, what: &dyn fmt::Display, help: Option<String>) {
         let message = format!("`{}`: {what}", self.path);
         self.sink.push(severity, span, message, help);
     }
 
     fn wanted<T>(&self, wanted: &str) -> Option<T> {
-        let found = kind(self.value.get_ref());
-        self.error(
-            format_args!("{found} where {wanted} is needed"),
-            format!("write {wanted}"),
-        );
+        let found = kind(self.written.get_ref());
+        let message = format!("`{}` cannot be {found}", self.path);
+        let help = Some(format!("write {wanted}"));
+        self.sink.push(Severity::Error, &self.written.span(), message, help);
         None
     }
 
     pub(super) fn raw(&self) -> &'a DeValue<'a> {
-        self.value.get_ref()
+        self.written.get_ref()
     }
 
     pub(super) fn str(&self) -> Option<&'a str> {
@@ -126,18 +130,31 @@ impl<'a> Value<'a> {
             path: format!("{}[{n}]", self.path),
             key: "",
             key_span: value.span(),
-            value,
+            written: value,
         }
     }
 
     /// Each item of an array, read; items that are wrong are reported and left out.
-    pub(super) fn list<T>(&self, wanted: &str, read: impl FnMut(Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn list<T>(&self, wanted: &str, read: impl FnMut(&Self) -> Option<T>) -> Option<Vec<T>> {
         let items = self.items(wanted)?;
-        Some(items.into_iter().filter_map(read).collect())
+        Some(items.iter().filter_map(read).collect())
+    }
+
+    /// As [`Value::list`], but an empty array is reported too; `empty` says what is missing.
+    pub(super) fn some<T>(&self, wanted: &str, empty: &str, read: impl FnMut(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let items = self.items(wanted)?;
+        if items.is_empty() {
+            self.error(empty, format!("write {wanted}"));
+        }
+        Some(items.iter().filter_map(read).collect())
     }
 
     pub(super) fn is_array(&self) -> bool {
         matches!(self.raw(), DeValue::Array(_))
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.raw(), DeValue::Table(_))
     }
 
     pub(super) fn is_str(&self) -> bool {
@@ -271,7 +288,7 @@ impl<'a> Value<'a> {
                 self.error(
                     format_args!("{number} is no percentage: {error}"),
                     "write a number such as 5 or 0.125",
-                )
+                );
             })
             .ok()
     }
@@ -299,7 +316,7 @@ impl<'a> Value<'a> {
                 self.error(
                     format_args!("`{}` is no method", text.escape_debug()),
                     "write \"GET\", say",
-                )
+                );
             })
             .ok()
     }

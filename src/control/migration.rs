@@ -1,0 +1,238 @@
+//! One dependency as the control plane sees it: what people want, the evidence, the judge, and the ladder.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, Dependency, Rollout};
+use crate::gate::{self, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict};
+use crate::percent::Percent;
+use crate::telemetry::Report;
+
+/// Ticks that the judge is behind the clock, so that what every worker saw of a tick is there before the tick is judged:
+/// one for the report, one for the scheduler.
+const LAG: u64 = 2;
+
+/// One dependency.
+pub(super) struct Migration {
+    dependency: Arc<Dependency>,
+    rollout: Option<Arc<Rollout>>,
+    ladder: Ladder,
+    /// In the stages that are judged.
+    judge: Option<Judge>,
+    /// What people were shown last.
+    shown: Option<(Kind, Reason)>,
+}
+
+/// What a restart of the process goes on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedMigration {
+    ladder: Ladder,
+    /// Of the rollout entry that the ladder is for; 0: none.
+    entry: u64,
+    evidence: Option<SavedEvidence>,
+}
+
+/// What follows from one input.
+pub(super) struct Outcome {
+    pub(super) events: Vec<gate::Event>,
+    /// The verdict that people are shown, when it is another one than before.
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl Migration {
+    /// Begins without evidence, or goes on with what was saved.
+    pub(super) fn new(
+        dependency: Arc<Dependency>,
+        rollout: Option<Arc<Rollout>>,
+        saved: Option<&SavedMigration>,
+        now: u64,
+        unix_s: i64,
+    ) -> (Self, Vec<gate::Event>) {
+        let plan = plan_of(rollout.as_deref());
+        let entry = rollout.as_ref().map_or(0, |rollout| rollout.hash);
+        let (mut ladder, evidence) = match saved {
+            Some(saved) => (saved.ladder.clone(), saved.evidence.as_ref()),
+            None => (Ladder::new(plan.clone()), None),
+        };
+        let changed = saved.is_some_and(|saved| saved.entry != entry) || *ladder.plan() != plan;
+        let reaction = if changed { ladder.edit(plan, Touched::Entry, unix_s) } else { Reaction::default() };
+        let mut migration = Self { dependency, rollout, ladder, judge: None, shown: None };
+        migration.judge = migration.new_judge(evidence, now);
+        migration.instruct(&reaction, now);
+        (migration, reaction.events)
+    }
+
+    /// What is saved for the next process.
+    pub(super) fn save(&self) -> SavedMigration {
+        SavedMigration {
+            ladder: self.ladder.clone(),
+            entry: self.rollout.as_ref().map_or(0, |rollout| rollout.hash),
+            evidence: self.judge.as_ref().map(Judge::save),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.dependency.name
+    }
+
+    pub(super) const fn dependency(&self) -> &Arc<Dependency> {
+        &self.dependency
+    }
+
+    pub(super) const fn rollout(&self) -> Option<&Arc<Rollout>> {
+        self.rollout.as_ref()
+    }
+
+    pub(super) const fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    pub(super) const fn judge(&self) -> Option<&Judge> {
+        self.judge.as_ref()
+    }
+
+    /// What requests go by.
+    pub(super) fn plan(&self) -> config::Plan {
+        config::Plan {
+            rollout: self.rollout.clone(),
+            allowed: self.ladder.allowed(),
+            effective: self.ladder.effective(),
+        }
+    }
+
+    /// Evidence that a worker reported. What an older configuration's routes saw is not evidence for this one's.
+    pub(super) fn observe(&mut self, report: &Report) {
+        let Some(judge) = &mut self.judge else { return };
+        if judge.route_name(report.route.index) != Some(&report.route.route) {
+            return;
+        }
+        for (start, counts) in report.tally.cohorts() {
+            judge.observe(report.route.index, *start, counts);
+        }
+    }
+
+    /// Lets time pass, judges, and goes up or down the ladder.
+    pub(super) fn tick(&mut self, now: u64, unix_s: i64) -> Outcome {
+        let quiet = Outcome { events: Vec::new(), verdict: None };
+        let Some(judge) = &mut self.judge else { return quiet };
+        let now = now.saturating_sub(LAG);
+        judge.tick(now);
+        let verdict = *judge.verdict();
+        let reaction = self.ladder.judged(&verdict, unix_s);
+        let shown = self.ladder.shown(&verdict, unix_s);
+        let is_news = self.shown.replace((shown.kind, shown.reason)) != Some((shown.kind, shown.reason));
+        self.instruct(&reaction, now);
+        Outcome { events: reaction.events, verdict: is_news.then_some(shown) }
+    }
+
+    /// The ladder as it is, to be [put back](Self::put_back) if a step up cannot be recorded.
+    pub(super) fn remember(&self) -> Ladder {
+        self.ladder.clone()
+    }
+
+    /// Takes back a step that could not be recorded.
+    pub(super) fn put_back(&mut self, ladder: Ladder) {
+        self.ladder = ladder;
+    }
+
+    /// The configuration was changed.
+    pub(super) fn edit(
+        &mut self,
+        dependency: Arc<Dependency>,
+        rollout: Option<Arc<Rollout>>,
+        now: u64,
+        unix_s: i64,
+    ) -> Vec<gate::Event> {
+        let touched = self.touched(&dependency, rollout.as_deref());
+        let same_entry = rollout.as_deref() == self.rollout.as_deref();
+        let same_routes = names(&dependency) == names(&self.dependency);
+        (self.dependency, self.rollout) = (dependency, rollout);
+        if same_entry && touched != Touched::Evidence {
+            return Vec::new();
+        }
+        let reaction = self.ladder.edit(plan_of(self.rollout.as_deref()), touched, unix_s);
+        let saved = self.judge.as_ref().filter(|_| same_routes).map(Judge::save);
+        self.judge = self.new_judge(saved.as_ref(), now);
+        self.instruct(&reaction, now);
+        // Nobody changed the rollout: evidence starts anew, and that is all.
+        if same_entry { Vec::new() } else { reaction.events }
+    }
+
+    /// Carries out what a person wants.
+    pub(super) fn order(&mut self, now: u64, act: impl FnOnce(&mut Ladder) -> Reaction) -> Vec<gate::Event> {
+        let reaction = act(&mut self.ladder);
+        self.instruct(&reaction, now.saturating_sub(LAG));
+        reaction.events
+    }
+
+    /// The verdict as people are shown it.
+    pub(super) fn shown(&self, unix_s: i64) -> Option<Verdict> {
+        self.judge.as_ref().map(|judge| self.ladder.shown(judge.verdict(), unix_s))
+    }
+
+    fn instruct(&mut self, reaction: &Reaction, now: u64) {
+        if let Some(judge) = &mut self.judge {
+            reaction.instruct(&self.ladder, judge, now);
+        }
+    }
+
+    fn new_judge(&self, saved: Option<&SavedEvidence>, now: u64) -> Option<Judge> {
+        let params = self.rollout.as_ref()?.params.as_ref()?;
+        let (settings, names) = (Settings::from(params), names(&self.dependency));
+        let mut judge = match saved {
+            Some(saved) => Judge::resume(settings, &names, saved, now),
+            None => {
+                let mut judge = Judge::new(settings, &names);
+                judge.restart(Restart::Change, now);
+                judge
+            }
+        };
+        judge.set_bake(self.ladder.bake_s());
+        Some(judge)
+    }
+
+    fn touched(&self, dependency: &Arc<Dependency>, rollout: Option<&Rollout>) -> Touched {
+        let meaning = |rollout: &Rollout| (rollout.params.as_ref().map(|params| (params.slo, params.margin)), rollout.sample);
+        let same_backends = Arc::ptr_eq(&self.dependency, dependency) || *self.dependency == **dependency;
+        let same_meaning = self.rollout.as_deref().map(meaning) == rollout.map(meaning);
+        let goes_on = self.rollout.as_deref().map(|rollout| rollout.stage.pairs()) == rollout.map(|rollout| rollout.stage.pairs());
+        if !same_backends || (goes_on && !same_meaning) {
+            Touched::Evidence
+        } else if plan_of(self.rollout.as_deref()) == plan_of(rollout) {
+            Touched::Entry
+        } else {
+            Touched::Plan
+        }
+    }
+}
+
+fn names(dependency: &Dependency) -> Vec<String> {
+    dependency.routes.iter().map(|route| route.name.clone()).collect()
+}
+
+/// A rollout entry as the ladder sees it; without an entry the stage is `off`.
+fn plan_of(rollout: Option<&Rollout>) -> gate::Plan {
+    let Some(rollout) = rollout else {
+        return gate::Plan {
+            stage: crate::stage::Stage::Off,
+            ceiling: Percent::ZERO,
+            steps: Vec::new(),
+            bake_s: Vec::new(),
+            approve: Vec::new(),
+            rollback_to: gate::RollbackTo::Zero,
+            mode: gate::Mode::Enforce,
+            freeze: Vec::new(),
+        };
+    };
+    gate::Plan {
+        stage: rollout.stage,
+        ceiling: rollout.ceiling,
+        steps: rollout.steps.clone(),
+        bake_s: rollout.bake.iter().map(std::time::Duration::as_secs_f64).collect(),
+        approve: rollout.approve.clone(),
+        rollback_to: rollout.rollback_to,
+        mode: rollout.mode,
+        freeze: rollout.freeze.clone(),
+    }
+}

@@ -1,0 +1,78 @@
+//! Events: numbered, dated, logged, counted, kept and announced, all in one place.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::console::{Event, EventKind};
+use crate::telemetry::Totals;
+
+/// Events that are kept in memory for each dependency.
+const KEPT: usize = 100;
+
+/// What happened lately, and who wants to hear of it.
+pub(super) struct Record {
+    last_id: u64,
+    kept: BTreeMap<String, VecDeque<Event>>,
+    listeners: broadcast::Sender<Arc<Event>>,
+    totals: Arc<Totals>,
+}
+
+impl Record {
+    /// Goes on numbering after `last_id`.
+    pub(super) fn new(last_id: u64, listeners: broadcast::Sender<Arc<Event>>, totals: Arc<Totals>) -> Self {
+        Self { last_id, kept: BTreeMap::new(), listeners, totals }
+    }
+
+    /// The number of the last event.
+    pub(super) const fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    /// Records an event; its number and time are set here. `second` is of the clock that windows are read by.
+    pub(super) fn add(&mut self, mut event: Event, rolled_back: Option<&'static str>, second: u64) -> Event {
+        self.last_id += 1;
+        event.id = self.last_id;
+        event.time = Timestamp::now();
+        self.count(&event, rolled_back, second);
+        log(&event);
+        let kept = self.kept.entry(event.dependency.clone()).or_default();
+        kept.truncate(KEPT - 1);
+        kept.push_front(event.clone());
+        // Nobody listening is no error.
+        let _ = self.listeners.send(Arc::new(event.clone()));
+        event
+    }
+
+    /// The last events of a dependency, newest first.
+    pub(super) fn of(&self, dependency: &str) -> Vec<Event> {
+        self.kept.get(dependency).map(|events| events.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Forgets the events of what is not configured any more.
+    pub(super) fn retain(&mut self, is_configured: impl Fn(&str) -> bool) {
+        self.kept.retain(|name, _| is_configured(name));
+    }
+
+    fn count(&self, event: &Event, rolled_back: Option<&'static str>, second: u64) {
+        let mut totals = self.totals.lock();
+        let dependency = totals.dependency(&event.dependency, second);
+        *dependency.changes.entry(event.kind.as_str()).or_default() += 1;
+        if let Some(reason) = rolled_back {
+            *dependency.rollbacks.entry(reason).or_default() += 1;
+        }
+    }
+}
+
+fn log(event: &Event) {
+    let Event { dependency, kind, from, to, by, reason, revision, .. } = event;
+    let kind_name = kind.as_str();
+    match kind {
+        EventKind::Rollback | EventKind::Breach | EventKind::Freeze => {
+            tracing::warn!(%dependency, event = kind_name, %from, %to, %by, %revision, "{reason}");
+        }
+        _ => tracing::info!(%dependency, event = kind_name, %from, %to, %by, %revision, "{reason}"),
+    }
+}
