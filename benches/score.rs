@@ -10,7 +10,7 @@ fn main() {
 }
 
 /// Some 1, 16 and 256 KiB.
-const ITEMS: [usize; 3] = [6, 104, 1_664];
+const ITEMS: [usize; 3] = [8, 133, 2_140];
 
 /// A list of recommendations with numbers, flags, escapes and a nested object each.
 fn document(items: usize) -> Bytes {

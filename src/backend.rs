@@ -19,6 +19,7 @@ impl Backend {
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 
     /// The other backend.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::V1 => Self::V2,

@@ -45,7 +45,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 
 /// Whether a browser sends this on behalf of a page that is not ours (Fetch Metadata; RFC 6454, section 7).
 fn is_cross_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
+    let site = headers.get("sec-fetch-site").map(axum::http::HeaderValue::as_bytes);
     if let Some(site) = site {
         return !matches!(site, b"same-origin" | b"none");
     }

@@ -18,7 +18,7 @@ const MOST: usize = 64 << 20;
 
 /// Why a call failed, with what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(super) enum ClientError {
     /// `--admin` is not such an address.
     #[error("`{0}` is not the address of an admin port: write it like http://127.0.0.1:8081")]
     Address(String),
@@ -58,7 +58,7 @@ pub enum ClientError {
 
 /// An admin port.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(super) struct Client {
     base: Uri,
     token: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// # Errors
     /// When the address is none, or the file cannot be read.
-    pub fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, ClientError> {
+    pub(super) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, ClientError> {
         let base: Uri = admin.parse().map_err(|_| ClientError::Address(admin.to_owned()))?;
         if base.scheme_str() != Some("http") || base.authority().is_none() {
             return Err(ClientError::Address(admin.to_owned()));
@@ -84,7 +84,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`ClientError`] tells.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path, Bytes::new()).await
     }
 
@@ -92,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`ClientError`] tells.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, ClientError> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, ClientError> {
         self.call(Method::POST, path, body).await
     }
 

@@ -197,10 +197,10 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Status { dependency, watch, admin, output } => {
             remote::status(&admin, dependency.as_deref(), watch, output.format)
         }
-        Command::Approve(said) => remote::order(said, Verb::Approve),
-        Command::Pause(said) => remote::order(said, Verb::Pause),
-        Command::Resume(said) => remote::order(said, Verb::Resume),
-        Command::Rollback(said) => remote::order(said, Verb::Rollback),
+        Command::Approve(said) => remote::order(&said, Verb::Approve),
+        Command::Pause(said) => remote::order(&said, Verb::Pause),
+        Command::Resume(said) => remote::order(&said, Verb::Resume),
+        Command::Rollback(said) => remote::order(&said, Verb::Rollback),
         Command::Simulate => simulate_stdin(),
         Command::Bucket { key, salt } => print_bucket(&salt, &key),
         Command::Healthcheck { admin } => remote::healthcheck(&admin),

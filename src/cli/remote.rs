@@ -54,7 +54,7 @@ fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-pub(super) fn order(said: Said, verb: Verb) -> Result<(), Failure> {
+pub(super) fn order(said: &Said, verb: Verb) -> Result<(), Failure> {
     let client = client(&said.admin)?;
     let path = format!("/api/v1/dependencies/{}/{}", said.dependency, verb.as_str());
     let body = json!({ "by": said.by, "reason": said.reason }).to_string();

@@ -58,8 +58,11 @@ fn one_line(bytes: &[u8], current: &mut Option<Run>, output: &mut impl Write) ->
     if bytes.len() as u64 >= LONGEST_LINE {
         return Err(LineError::Malformed(format!("longer than {LONGEST_LINE} bytes")));
     }
-    if bytes.trim_ascii().is_empty() {
-        return Ok(());
+    match bytes.trim_ascii_start().first() {
+        None => return Ok(()),
+        Some(b'{') => {}
+        // Derived parsers take a list of the values for an object.
+        Some(_) => return Err(LineError::Malformed("a line is a JSON object".into())),
     }
     let line: Line<'_> = serde_json::from_slice(bytes)?;
     if line.k == "config" {
@@ -102,6 +105,9 @@ impl From<io::Error> for LineError {
 impl From<serde_json::Error> for LineError {
     fn from(error: serde_json::Error) -> Self {
         // serde_json counts lines too, within the one line it was given: its column is what helps.
+        if error.is_io() {
+            return Self::Io(error.into());
+        }
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or_default();
         Self::Malformed(format!("{reason} (column {})", error.column()))

@@ -10,7 +10,7 @@ use crate::console::{DependencyStatus, Status, VerdictStatus, WindowRates};
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub fn print(status: &Status, only: Option<&str>, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print(status: &Status, only: Option<&str>, out: &mut impl Write) -> io::Result<()> {
     for dependency in &status.dependencies {
         if only.is_none_or(|only| only == dependency.name) {
             print_one(dependency, out)?;

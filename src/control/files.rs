@@ -9,16 +9,15 @@ use crate::console::FileStatus;
 use crate::revision::Revision;
 
 /// The name of `crossfade.toml` in status and metrics.
-pub const CROSSFADE: &str = "crossfade";
+pub(super) const CROSSFADE: &str = "crossfade";
 /// The name of `rollout.toml` in status and metrics.
-pub const ROLLOUT: &str = "rollout";
+pub(super) const ROLLOUT: &str = "rollout";
 
 /// Both files, and what they said when they were valid last.
 #[derive(Debug)]
 pub struct Files {
     config: PathBuf,
-    /// From the command line; else from `crossfade.toml`.
-    rollout_override: Option<PathBuf>,
+    /// From the command line; else from `crossfade.toml`, as it was at the start.
     rollout: PathBuf,
     deployment: Arc<Deployment>,
     rollout_text: String,
@@ -55,8 +54,7 @@ impl Files {
         let deployment = Arc::new(config::load_deployment(config)?);
         let mut files = Self {
             config: config.to_owned(),
-            rollout: rollout.clone().unwrap_or_else(|| deployment.rollout.clone()),
-            rollout_override: rollout,
+            rollout: rollout.unwrap_or_else(|| deployment.rollout.clone()),
             deployment: Arc::clone(&deployment),
             rollout_text: String::new(),
             rollouts: Arc::default(),
@@ -126,12 +124,12 @@ impl Files {
         let (deployment, needs_restart) = self.read(CROSSFADE, deployment, &mut reloaded).unzip();
         let needs_restart = needs_restart.unwrap_or_default().into_iter().map(str::to_owned).collect();
         let text = self.read(ROLLOUT, config::text(&self.rollout), &mut reloaded);
-        if let (Some(deployment), Some(text)) = (&deployment, &text) {
-            if let Ok(rollouts) = self.parse(text, deployment) {
-                self.take_rollouts(text.clone(), rollouts, &mut reloaded);
-                self.take_deployment(deployment.clone(), needs_restart, &mut reloaded);
-                return reloaded;
-            }
+        if let (Some(deployment), Some(text)) = (&deployment, &text)
+            && let Ok(rollouts) = self.parse(text, deployment)
+        {
+            self.take_rollouts(text.clone(), rollouts, &mut reloaded);
+            self.take_deployment(deployment.clone(), needs_restart, &mut reloaded);
+            return reloaded;
         }
         if let Some(text) = text {
             match self.parse(&text, &self.deployment) {

@@ -173,20 +173,19 @@ impl Migration {
 
     fn instruct(&mut self, reaction: &Reaction, now: u64) {
         if let Some(judge) = &mut self.judge {
-            reaction.instruct(&self.ladder, judge, now);
+            self.ladder.instruct(reaction, judge, now);
         }
     }
 
     fn new_judge(&self, saved: Option<&SavedEvidence>, now: u64) -> Option<Judge> {
         let params = self.rollout.as_ref()?.params.as_ref()?;
         let (settings, names) = (Settings::from(params), names(&self.dependency));
-        let mut judge = match saved {
-            Some(saved) => Judge::resume(settings, &names, saved, now),
-            None => {
-                let mut judge = Judge::new(settings, &names);
-                judge.restart(Restart::Change, now);
-                judge
-            }
+        let mut judge = if let Some(saved) = saved {
+            Judge::resume(settings, &names, saved, now)
+        } else {
+            let mut judge = Judge::new(settings, &names);
+            judge.restart(Restart::Change, now);
+            judge
         };
         judge.set_bake(self.ladder.bake_s());
         Some(judge)

@@ -6,8 +6,8 @@
 
 use super::counts::Counts;
 
-/// Longest ring. Deadlines of more ticks share buckets: 28 of them keep a route under 2 KiB.
-const MOST_BUCKETS: u64 = 28;
+/// Longest ring. Deadlines of more ticks share buckets: 27 of them keep a route under 2 KiB.
+const MOST_BUCKETS: u64 = 27;
 
 /// A ring of buckets from the oldest incomplete one to the running one.
 ///
@@ -113,6 +113,13 @@ impl Cohorts {
         &self.buckets[(bucket % self.buckets.len() as u64) as usize]
     }
 
+    /// Time passed in which nothing came, and nothing had to be handed on: an empty ring starts at the running bucket, so
+    /// that what comes next finds its place, and all of one request the same one.
+    pub(super) fn wake(&mut self, now: u64) {
+        self.advance(now);
+        self.skip_silence();
+    }
+
     /// Time passes. Call [`Self::next_v2`] and [`Self::next_pairs`] until they are empty afterwards.
     pub(super) fn advance(&mut self, now: u64) {
         self.now = self.now.max(now);
@@ -185,6 +192,11 @@ impl Cohorts {
         (self.pairs_from..self.end).map(|bucket| (bucket, self.at(bucket)))
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
     /// The tick at which something becomes final without another word; `u64::MAX`: never.
     pub(super) fn due(&self) -> u64 {
         let running_ends = (self.end > self.running()).then(|| (self.running() + 1) * self.width);
@@ -197,3 +209,6 @@ impl Cohorts {
             .unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,11 +44,13 @@ impl<const K: usize> Watch<K> {
     }
 
     /// With stakes from the start.
+    #[must_use]
     pub(super) fn head_start(self, head_start_s: f64) -> Self {
         Self { head_start_s, ..self }
     }
 
     /// Without alarm from less than `blip_s` seconds of badness; 0: at once.
+    #[must_use]
     pub(super) fn tolerating(self, blip_s: f64) -> Self {
         let per_second = self.alarm_s.ln() / blip_s;
         let blip = (blip_s > 0.0).then(|| Blip {

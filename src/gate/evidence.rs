@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bets::{Bets, Weighed};
-use super::interval::relative_entropy;
-use super::route::{Reading, Rules};
+use super::reading::Reading;
+use super::rules::Rules;
 use super::settings::Settings;
 
 /// The evidence of whoever decided: one route, the quiet routes together, or all. Every number is finite.
@@ -109,54 +108,4 @@ impl Evidence {
 /// Finite even for a detector that has seen nothing.
 fn log_level(seconds: f64) -> f64 {
     seconds.max(f64::MIN_POSITIVE).ln()
-}
-
-impl Reading {
-    /// V1's own evidence says that it misses the SLO.
-    pub(super) fn v1_misses_slo(&self, slo: f64, rules: &Rules, need: f64) -> bool {
-        let (rich, samples) = (self.sums.v1_rich, self.sums.v1_samples());
-        // Cheap, and true of nearly every V1: above the SLO there is nothing to prove.
-        if rich as f64 >= slo * samples as f64 {
-            return false;
-        }
-        rules.misses.log_e(Weighed::outcomes(rich, samples - rich, self.phi)) >= need
-    }
-
-    /// Requests until all evidence suffices, if the rates stay as they are.
-    fn requests_needed(&self, settings: &Settings, rules: &Rules, need: f64) -> Option<f64> {
-        let samples = self.sums.samples();
-        if samples == 0 {
-            return None;
-        }
-        let by_slo = self.requests_for_slo(settings.params.slo, need);
-        let by_v1 = self.requests_for_v1(&rules.proves_pairs, need);
-        let missing = settings.params.min_samples.saturating_sub(samples) as f64;
-        let needed = match (settings.wants_slo(), settings.wants_v1()) {
-            (true, true) => by_slo?.max(by_v1?),
-            (true, false) => by_slo?,
-            (false, _) => by_v1?,
-        };
-        Some(needed.max(missing)).filter(|n| n.is_finite())
-    }
-
-    fn requests_for_slo(&self, slo: f64, need: f64) -> Option<f64> {
-        let rate = self.sums.rich as f64 / self.sums.samples() as f64;
-        let lacking = (need - self.log_e).max(0.0) * self.phi;
-        (rate > slo || lacking == 0.0).then(|| {
-            if lacking == 0.0 {
-                0.0
-            } else {
-                lacking / relative_entropy(rate, slo)
-            }
-        })
-    }
-
-    fn requests_for_v1(&self, bets: &Bets<16>, need: f64) -> Option<f64> {
-        let lacking = (need - self.log_e_pairs).max(0.0) * self.phi;
-        if lacking == 0.0 {
-            return Some(0.0);
-        }
-        let growth = bets.best_rate(self.weighed_pairs());
-        (growth > 0.0).then(|| lacking / growth)
-    }
 }

@@ -3,44 +3,20 @@
 //! It reads no clock: a tick is 100 ms, counted by the caller from any origin. `observe` and `tick`
 //! allocate nothing; a tick costs some microsecond for a route with news, and next to nothing without.
 
-use super::bets::{Bets, Weighed};
+use super::attempts::{Attempts, Restart};
 use super::counts::{Counts, Sums};
-use super::detector::{Detector, Watch};
 use super::evidence::Evidence;
 use super::interval::{Interval, interval};
-use super::route::{Reading, Route, Rules};
+use super::mirror::Mirror;
+use super::params::Params;
+use super::reading::Reading;
+use super::reason::{Kind, Reason, Scope};
+use super::route::Route;
+use super::rules::Rules;
 use super::saved::{SavedEvidence, SavedRoute};
 use super::settings::Settings;
-use super::verdict::{Kind, Reason, Scope, Standing, View, standing};
-
-/// Steps whose restarts are counted one by one; later ones share the last counter.
-const COUNTED_STEPS: usize = 256;
-
-/// The gate's answer with everything behind it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verdict {
-    /// What to do.
-    pub kind: Kind,
-    /// Why.
-    pub reason: Reason,
-    /// Whose evidence decided.
-    pub scope: Scope,
-    /// That evidence.
-    pub evidence: Evidence,
-    /// The tick since which kind and reason are these.
-    pub since: u64,
-}
-
-/// Why an epoch begins: evidence starts from zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
-    /// The rollout moved to this step.
-    Step(u32),
-    /// What is judged has changed: SLO, margin, scoring, mapping, sample or an address.
-    Change,
-    /// The same step again, nothing changed: after a manual reset, or `resume` after a rollback.
-    Again,
-}
+use super::verdict::{PATIENCE_S, Standing, Verdict, View, standing};
+use crate::hit_rate::Tallied;
 
 /// The gate of one dependency.
 #[derive(Debug, Clone)]
@@ -56,32 +32,21 @@ pub struct Judge {
     other: Reading,
     mirror: Option<Mirror>,
     now: u64,
+    /// Time is running; before the first word about it, no epoch has begun.
+    has_begun: bool,
     epoch: u64,
     last_outcome: Option<u64>,
     /// The first tick at which time alone may change the verdict.
     next: u64,
-    step: u32,
-    /// How often each step was begun without a change.
-    attempts: Vec<u32>,
+    attempts: Attempts,
     replicas_missing: bool,
     verdict: Verdict,
     /// What the last [`Self::tick`] that said something said.
     told: Option<(Kind, Reason)>,
 }
 
-/// Watches whether mirroring hurts V1: all routes together, against V1's level before.
-#[derive(Debug, Clone)]
-struct Mirror {
-    watch: Watch<8>,
-    detector: Detector<8>,
-    /// V1's finished counts up to here are in the detector.
-    seen: Sums,
-    clock: u64,
-    is_hurting: bool,
-}
-
 impl Judge {
-    /// A judge without evidence, at tick 0; the first call of [`Self::tick`] or [`Self::restart`] sets the time.
+    /// A judge without evidence. Its first epoch begins with the first tick, observation or restart.
     pub fn new(settings: impl Into<Settings>, route_names: &[String]) -> Self {
         Self::new_at(settings.into(), route_names, 0)
     }
@@ -99,11 +64,11 @@ impl Judge {
             other: Reading::default(),
             mirror: None,
             now,
+            has_begun: false,
             epoch: now,
             last_outcome: None,
             next: 0,
-            step: 0,
-            attempts: vec![1],
+            attempts: Attempts::default(),
             replicas_missing: false,
             verdict: Verdict {
                 kind: Kind::Insufficient,
@@ -122,11 +87,11 @@ impl Judge {
 
     /// Counts requests of one route that started in tick `start_tick`. An unknown route is ignored.
     ///
-    /// The start may lie a little ahead of the last [`Self::tick`]: call that first after a pause of more
-    /// than the deadline. What comes after the deadline, or from before the epoch, is ignored.
+    /// The start may lie a little ahead of the last [`Self::tick`]. What comes after the deadline, or from before the epoch, is ignored.
     pub fn observe(&mut self, route: usize, start_tick: u64, counts: &Counts) {
+        self.begin(start_tick);
         let Some(at) = self.routes.get_mut(route) else { return };
-        if at.observe(start_tick, counts) {
+        if at.observe(self.now, start_tick, counts) {
             self.last_outcome = Some(self.now);
         }
         self.due[route] = 0;
@@ -137,6 +102,7 @@ impl Judge {
     ///
     /// A time before the last one is taken as the last one.
     pub fn tick(&mut self, now: u64) -> Option<&Verdict> {
+        self.begin(now);
         self.now = self.now.max(now);
         if self.now < self.next {
             return None;
@@ -151,7 +117,12 @@ impl Judge {
     fn read_routes(&mut self) {
         for at in 0..self.routes.len() {
             if self.due[at] <= self.now {
+                let known = self.routes[at].samples();
                 self.readings[at] = self.routes[at].advance(&self.rules, self.now);
+                // No answer within the deadline is an outcome, not silence.
+                if self.readings[at].sums.samples() > known {
+                    self.last_outcome = Some(self.now);
+                }
                 self.due[at] = self.routes[at].due();
             }
         }
@@ -202,42 +173,38 @@ impl Judge {
     /// Begins an epoch: evidence starts from zero, the detectors with their head start; the measure of
     /// clustering stays.
     pub fn restart(&mut self, why: Restart, now: u64) {
-        self.now = self.now.max(now);
-        self.epoch = self.now;
-        self.last_outcome = None;
-        self.count_attempt(why);
-        for route in &mut self.routes {
-            route.restart(&self.rules, self.now);
-        }
-        self.due.fill(0);
+        self.attempts.begin(why);
+        self.begin_epoch(now);
         if let Some(mirror) = &mut self.mirror {
-            mirror.seen = Sums::default();
+            mirror.restart();
         }
         self.read_routes();
         self.evaluate();
         self.next = 0;
     }
 
-    /// A step begun before without a change between pays for another look; a change settles all accounts.
-    fn count_attempt(&mut self, why: Restart) {
-        match why {
-            Restart::Change => self.attempts.fill(0),
-            Restart::Step(step) => self.step = step,
-            Restart::Again => {}
+    /// The first epoch begins with the first word about time.
+    fn begin(&mut self, now: u64) {
+        if !self.has_begun {
+            self.begin_epoch(now);
         }
-        let at = (self.step as usize).min(COUNTED_STEPS - 1);
-        if self.attempts.len() <= at {
-            self.attempts.resize(at + 1, 0);
-        }
-        self.attempts[at] = self.attempts[at].saturating_add(1);
     }
 
-    /// ln(1/alpha); at the k-th attempt of a step, alpha is divided by k (k + 1).
+    fn begin_epoch(&mut self, now: u64) {
+        self.has_begun = true;
+        self.now = self.now.max(now);
+        self.epoch = self.now;
+        self.last_outcome = None;
+        for route in &mut self.routes {
+            route.restart(&self.rules, self.now);
+        }
+        self.due.fill(0);
+        self.next = 0;
+    }
+
+    /// ln(1/alpha), with what earlier attempts of the step cost.
     fn need(&self) -> f64 {
-        let at = (self.step as usize).min(self.attempts.len() - 1);
-        let k = f64::from(self.attempts[at].max(1));
-        let price = if k < 2.0 { 1.0 } else { k * (k + 1.0) };
-        (price / self.settings.alpha()).ln()
+        (self.attempts.price() / self.settings.alpha()).ln()
     }
 
     /// Other parameters, same evidence where it still means the same; else a new epoch. Says which: true for
@@ -265,8 +232,10 @@ impl Judge {
 
     /// The least time on the running step, seconds.
     pub fn set_bake(&mut self, bake_s: f64) {
-        self.settings.bake_s = bake_s;
-        self.next = 0;
+        if self.settings.bake_s.to_bits() != bake_s.to_bits() {
+            self.settings.bake_s = bake_s;
+            self.next = 0;
+        }
     }
 
     /// Whether replicas that serve this dependency have not reported.
@@ -277,20 +246,9 @@ impl Judge {
 
     /// V1's counts from before mirroring began; from now on V1 is watched for falling below that level.
     /// Without samples: not watched.
-    pub fn watch_v1_against(&mut self, before: crate::hit_rate::Tallied, now: u64) {
-        self.mirror = before.hit_rate().map(|_| {
-            let lo = interval(before.rich, before.fallback, 1.0, self.settings.params.confidence).lo;
-            let level = lo.clamp(1e-6, 1.0 - 1e-6);
-            let watch = Watch::new(Bets::below(level), self.settings.v1_warn_every_s);
-            let detector = Detector::start(&watch);
-            Mirror {
-                watch,
-                detector,
-                seen: self.total(),
-                clock: now,
-                is_hurting: false,
-            }
-        });
+    pub fn watch_v1_against(&mut self, before: Tallied, now: u64) {
+        let Params { confidence, .. } = self.settings.params;
+        self.mirror = Mirror::new(before, confidence, self.settings.v1_warn_every_s, self.total(), now);
     }
 
     fn total(&self) -> Sums {
@@ -326,7 +284,7 @@ impl Judge {
             elapsed_s: self.elapsed_s(),
             is_silent: self.last_outcome.is_none_or(|at| self.now - at > self.stale_ticks()),
             replicas_missing: self.replicas_missing,
-            mirror_hurts_v1: self.mirror.as_ref().is_some_and(|mirror| mirror.is_hurting),
+            mirror_hurts_v1: self.mirror.as_ref().is_some_and(Mirror::hurts),
         };
         let (reason, scope) = view.decide();
         let evidence = match scope {
@@ -402,7 +360,7 @@ impl Judge {
         let min_samples = self.settings.params.min_samples;
         let awaited =
             |reading: &&Reading| standing(reading.sums.samples(), min_samples, self.elapsed_s()) == Standing::Awaited;
-        let patience = super::verdict::PATIENCE_S / self.settings.tick_s;
+        let patience = PATIENCE_S / self.settings.tick_s;
         let pooled_at = |reading: &Reading| {
             let ticks = reading.sums.samples() as f64 * patience / min_samples.max(1) as f64;
             self.epoch + ticks.ceil() as u64
@@ -422,7 +380,6 @@ impl Judge {
             margin: self.settings.params.margin,
             floor: self.settings.floor,
             elapsed_ticks: self.now - self.epoch,
-            step: self.step,
             attempts: self.attempts.clone(),
             routes: self.names.iter().zip(&self.routes).map(saved).collect(),
         }
@@ -440,28 +397,14 @@ impl Judge {
         }
         if still_holds {
             judge.epoch = now.saturating_sub(saved.elapsed_ticks);
-            judge.step = saved.step;
-            judge.attempts = saved.attempts();
+            judge.attempts = saved.attempts.clone();
         }
+        judge.has_begun = true;
         judge.due.fill(0);
         judge.next = 0;
         judge
     }
 }
 
-impl Mirror {
-    /// V1's outcomes since the last look.
-    fn see(&mut self, total: &Sums, now: u64, tick_s: f64) {
-        let rich = total.v1_rich.saturating_sub(self.seen.v1_rich);
-        let fallback = total.v1_fallback.saturating_sub(self.seen.v1_fallback);
-        self.seen = *total;
-        if rich + fallback == 0 {
-            return;
-        }
-        let dt = now.saturating_sub(self.clock).max(1) as f64 * tick_s;
-        self.clock = now;
-        let growth = self.watch.bets.growth(Weighed::outcomes(rich, fallback, 1.0));
-        let level = self.detector.step(&self.watch, dt, &growth, &growth.map(f64::exp));
-        self.is_hurting = level >= self.watch.alarm_s;
-    }
-}
+#[cfg(test)]
+mod tests;

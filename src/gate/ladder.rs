@@ -6,70 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Judge, Restart, Verdict};
+use super::attempts::Restart;
+use super::event::{Event, Reaction};
+use super::judge::Judge;
 use super::plan::{Mode, Plan, RollbackTo};
-use super::verdict::{Kind, Reason};
+use super::reason::{Kind, Reason};
+use super::verdict::Verdict;
 use crate::percent::Percent;
 use crate::stage::{Phase, Stage};
-
-/// Something for the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Event {
-    /// The rollout entry changed; both are effective percents.
-    Edit {
-        /// Before.
-        from: Percent,
-        /// After.
-        to: Percent,
-    },
-    /// One step up.
-    Promote {
-        /// Before.
-        from: Percent,
-        /// After.
-        to: Percent,
-    },
-    /// Down, and latched.
-    Rollback {
-        /// Before.
-        from: Percent,
-        /// After.
-        to: Percent,
-        /// The gate's reason; `None`: a person's decision.
-        reason: Option<Reason>,
-    },
-    /// The gate stopped promotions, and blames nobody yet.
-    Freeze {
-        /// Why.
-        reason: Reason,
-    },
-    /// The gate raised an alarm; the beginning of an incident.
-    Breach {
-        /// Why.
-        reason: Reason,
-    },
-    /// The alarm is over.
-    Recover,
-    /// A person agreed to a step.
-    Approve {
-        /// This one.
-        step: Percent,
-    },
-    /// A person stopped promotions.
-    Pause,
-    /// A person lifted a pause or a latched rollback.
-    Resume,
-}
-
-/// What follows from one input.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Reaction {
-    /// In order; empty, and without an allocation, nearly always.
-    pub events: Vec<Event>,
-    /// The judge begins an epoch.
-    pub restart: Option<Restart>,
-}
 
 /// What an edit touched besides the [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +24,18 @@ pub enum Touched {
     Entry,
     /// What evidence means: SLO, margin, scoring, mapping, sample or a backend's address.
     Evidence,
+}
+
+/// The gate's alarm as it was last told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Incident {
+    /// None, or recovered.
+    Over,
+    /// V2 was found guilty.
+    Breached,
+    /// Something is wrong, and V2 is not blamed.
+    Frozen,
 }
 
 /// Where one rollout stands. Serializable: what is restored never allows more than what was saved.
@@ -93,9 +49,7 @@ pub struct Ladder {
     paused: bool,
     /// Proven at the ceiling.
     done: bool,
-    /// Between a breach and its recovery.
-    breached: bool,
-    frozen: bool,
+    incident: Incident,
     approved: Vec<Percent>,
 }
 
@@ -110,8 +64,7 @@ impl Ladder {
             rolled_back: false,
             paused: false,
             done: false,
-            breached: false,
-            frozen: false,
+            incident: Incident::Over,
             approved: Vec::new(),
         };
         ladder.allowed = ladder.without_gate().unwrap_or_default();
@@ -208,25 +161,26 @@ impl Ladder {
     /// Breach, freeze and recovery are told once each.
     fn note_alarm(&mut self, verdict: &Verdict, reaction: &mut Reaction) {
         let reason = verdict.reason;
+        let before = self.incident;
         match verdict.kind {
             Kind::Freeze | Kind::Rollback => {
-                if !std::mem::replace(&mut self.breached, true) {
+                let freezes = verdict.kind == Kind::Freeze;
+                self.incident = if freezes { Incident::Frozen } else { Incident::Breached };
+                if before == Incident::Over {
                     reaction.events.push(Event::Breach { reason });
                 }
-                let freezes = verdict.kind == Kind::Freeze;
-                if freezes && !self.frozen {
+                if freezes && before != Incident::Frozen {
                     reaction.events.push(Event::Freeze { reason });
                 }
-                self.frozen = freezes;
             }
             Kind::Promote | Kind::Hold if reason != Reason::RecentDrop => {
-                self.frozen = false;
-                if std::mem::take(&mut self.breached) {
+                self.incident = Incident::Over;
+                if before != Incident::Over {
                     reaction.events.push(Event::Recover);
-                    // Where nobody is exposed, what was seen of a broken V2 need not weigh on a repaired one.
-                    if self.allowed == Percent::ZERO && !self.rolled_back {
-                        reaction.restart = Some(Restart::Again);
-                    }
+                }
+                // Where nobody is exposed, what a broken V2 did need not weigh on a repaired one.
+                if before == Incident::Breached && self.allowed == Percent::ZERO && !self.rolled_back {
+                    reaction.restart = Some(Restart::Again);
                 }
             }
             // Silence ends no incident.
@@ -246,7 +200,9 @@ impl Ladder {
         }
         self.rolled_back = true;
         self.done = false;
-        self.frozen = false;
+        if self.incident == Incident::Frozen {
+            self.incident = Incident::Breached;
+        }
         self.approved.clear();
         self.allowed = to;
         reaction.events.push(Event::Rollback { from, to, reason });
@@ -313,8 +269,7 @@ impl Ladder {
             return Reaction::default();
         }
         if was_rolled_back {
-            self.breached = false;
-            self.frozen = false;
+            self.incident = Incident::Over;
             self.allowed = self.without_gate().unwrap_or(self.allowed);
         }
         self.phase = self.phase_after(None, unix_s);
@@ -338,12 +293,11 @@ impl Ladder {
     pub fn edit(&mut self, plan: Plan, touched: Touched, unix_s: i64) -> Reaction {
         let from = self.effective();
         let old = std::mem::replace(&mut self.plan, plan);
-        let is_same = touched == Touched::Plan && (old == self.plan || old.is_only_lowered_by(&self.plan));
+        let is_same = touched == Touched::Plan && old == self.plan;
         let lifted = self.rolled_back && !is_same;
         if lifted {
             self.rolled_back = false;
-            self.breached = false;
-            self.frozen = false;
+            self.incident = Incident::Over;
         }
         let before = self.allowed;
         self.allowed = self.allowed_after(old.stage);
@@ -389,6 +343,14 @@ impl Ladder {
         }
     }
 
+    /// Tells the judge what follows for it: a new epoch, and the least time on the step.
+    pub fn instruct(&self, reaction: &Reaction, judge: &mut Judge, now: u64) {
+        judge.set_bake(self.bake_s());
+        if let Some(restart) = reaction.restart {
+            judge.restart(restart, now);
+        }
+    }
+
     fn is_at_ceiling(&self) -> bool {
         self.plan.stage == Stage::Cutover && self.allowed > Percent::ZERO && self.allowed >= self.plan.ceiling
     }
@@ -398,7 +360,7 @@ impl Ladder {
             _ if self.rolled_back => Phase::RolledBack,
             Stage::Off | Stage::Complete => Phase::Idle,
             _ if self.paused => Phase::Paused,
-            _ if self.frozen => Phase::Frozen,
+            _ if self.incident == Incident::Frozen => Phase::Frozen,
             Stage::Cutover if self.is_at_ceiling() && self.done => Phase::Done,
             Stage::Cutover if self.is_at_ceiling() => Phase::Baking,
             Stage::Cutover if kind == Some(Kind::Promote) => match self.restraint(unix_s) {
@@ -407,16 +369,6 @@ impl Ladder {
                 _ => Phase::Proving,
             },
             Stage::Shadow | Stage::Cutover => Phase::Proving,
-        }
-    }
-}
-
-impl Reaction {
-    /// Tells the judge what follows for it: a new epoch, and the least time on the step.
-    pub fn instruct(&self, ladder: &Ladder, judge: &mut Judge, now: u64) {
-        judge.set_bake(ladder.bake_s());
-        if let Some(restart) = self.restart {
-            judge.restart(restart, now);
         }
     }
 }

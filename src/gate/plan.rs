@@ -91,23 +91,4 @@ impl Plan {
             .iter()
             .any(|window| (window.from..window.to).contains(&unix_s))
     }
-
-    /// The other plan is this one with a lower ceiling, and nothing else.
-    pub(super) fn is_only_lowered_by(&self, other: &Self) -> bool {
-        let same_way = Self {
-            ceiling: other.ceiling,
-            ..self.clone()
-        }
-        .steps()
-        .eq(other.steps());
-        let rest = |plan: &Self| Self {
-            ceiling: Percent::ZERO,
-            steps: Vec::new(),
-            bake_s: Vec::new(),
-            ..plan.clone()
-        };
-        let shared = self.bake_s.len().min(other.bake_s.len());
-        let same_bake = self.bake_s[..shared] == other.bake_s[..shared];
-        other.ceiling < self.ceiling && same_way && same_bake && rest(self) == rest(other)
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attempts::Attempts;
 use super::clustering::Clustering;
 use super::counts::Sums;
 use super::detector::Detector;
@@ -15,8 +16,7 @@ pub struct SavedEvidence {
     pub(super) floor: f64,
     /// How long the epoch had run.
     pub(super) elapsed_ticks: u64,
-    pub(super) step: u32,
-    pub(super) attempts: Vec<u32>,
+    pub(super) attempts: Attempts,
     pub(super) routes: Vec<SavedRoute>,
 }
 
@@ -53,15 +53,6 @@ impl SavedEvidence {
         self.slo.to_bits() == settings.params.slo.to_bits()
             && self.margin.to_bits() == settings.params.margin.to_bits()
             && self.floor.to_bits() == settings.floor.to_bits()
-    }
-
-    /// Never empty, whatever was read from disk.
-    pub(super) fn attempts(&self) -> Vec<u32> {
-        if self.attempts.is_empty() {
-            vec![1]
-        } else {
-            self.attempts.clone()
-        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::evidence::Evidence;
 use super::interval::Interval;
-use super::judge::{Judge, Verdict};
-use super::verdict::{Reason, Scope};
+use super::judge::Judge;
+use super::reason::{Reason, Scope};
+use super::verdict::Verdict;
 
 impl Judge {
     /// Why the verdict is what it is, for people. Computes intervals, so it costs some 100 microseconds.

@@ -48,7 +48,8 @@ impl Settings {
 impl From<&Params> for Settings {
     fn from(params: &Params) -> Self {
         Self {
-            floor: params.slo - params.tolerance,
+            // A tolerance as large as the SLO leaves nothing to bet against.
+            floor: (params.slo - params.tolerance).max(1e-6),
             params: params.clone(),
             bake_s: 300.0,
             tick_s: 0.1,

@@ -91,7 +91,7 @@ impl Asked<'_> {
         let with_shadow = shadowing == Shadowing::Wanted;
         let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
         let pair = Pair::new(Rc::clone(route), pick.primary, with_shadow, self.worker.tick(self.begun), excluded);
-        self.count_eligible(shadowing, &pair);
+        count_eligible(shadowing, &pair);
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
             let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
@@ -115,15 +115,6 @@ impl Asked<'_> {
             Shadowing::Wanted if self.target.upstream(shadow).is_none() => Shadowing::Skipped(Skip::NotMirrorable),
             Shadowing::Wanted if !self.worker.admit_shadow() => Shadowing::Skipped(Skip::InFlight),
             wanted => wanted,
-        }
-    }
-
-    fn count_eligible(&self, shadowing: Shadowing, pair: &Pair) {
-        if shadowing != Shadowing::None {
-            pair.route().tally().eligible += 1;
-        }
-        if let Shadowing::Skipped(reason) = shadowing {
-            pair.skipped_at_once(reason);
         }
     }
 
@@ -235,6 +226,15 @@ impl Asked<'_> {
             }
         }
         response
+    }
+}
+
+fn count_eligible(shadowing: Shadowing, pair: &Pair) {
+    if shadowing != Shadowing::None {
+        pair.route().tally().eligible += 1;
+    }
+    if let Shadowing::Skipped(reason) = shadowing {
+        pair.skipped_at_once(reason);
     }
 }
 

@@ -37,12 +37,13 @@ pub(super) fn pick(plan: &Plan, head: &request::Parts, peer: IpAddr, lot: u32) -
     let Some(rollout) = plan.rollout.as_deref() else {
         return Pick { primary: Backend::V1, shadow: Shadowing::None };
     };
-    let primary = match rollout.stage {
-        Stage::Off | Stage::Shadow => Backend::V1,
-        Stage::Complete => Backend::V2,
-        Stage::Cutover if moves(rollout, plan.effective, &head.headers, peer) => Backend::V2,
-        Stage::Cutover => Backend::V1,
+    let is_on_v2 = match rollout.stage {
+        Stage::Off | Stage::Shadow => false,
+        Stage::Cutover => moves(rollout, plan.effective, &head.headers, peer),
+        // Less than everybody only after a rollback by hand.
+        Stage::Complete => plan.effective.covers(KEYLESS),
     };
+    let primary = if is_on_v2 { Backend::V2 } else { Backend::V1 };
     let shadow = if rollout.stage.pairs() { shadowing(rollout, head, lot) } else { Shadowing::None };
     Pick { primary, shadow }
 }

@@ -174,7 +174,7 @@ impl Body for ServedBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(own) => own.size_hint(),
-            Self::Relay(relay) => relay.size_hint.clone(),
+            Self::Relay(relay) => relay.size_hint,
         }
     }
 }

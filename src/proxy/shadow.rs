@@ -51,9 +51,13 @@ async fn collect(worker: &Worker, leg: &Leg, request: Request<LegBody>, due: Ins
     let Answering { response, head } = leg.call(request, due).await?;
     let (parts, mut body) = response.into_parts();
     let mut capture = Capture::new(worker, &leg.pair);
+    // What cannot be kept cannot be scored, so there is nothing to wait for.
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame?.data_ref() {
             capture.push(data);
+        }
+        if capture.pieces().is_none() {
+            break;
         }
     }
     let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };

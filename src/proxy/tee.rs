@@ -71,7 +71,7 @@ impl Body for LegBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Stream(incoming) => incoming.size_hint(),
             Self::Teed(tee) => tee.incoming.size_hint(),
-            Self::Copy(copy) => copy.size_hint.clone(),
+            Self::Copy(copy) => copy.size_hint,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -172,7 +173,7 @@ impl Worker {
         self.random.set(state);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (u128::from(z ^ (z >> 31)) * u128::from(crate::bucket::BUCKETS) >> 64) as u32
+        ((u128::from(z ^ (z >> 31)) * u128::from(crate::bucket::BUCKETS)) >> 64) as u32
     }
 
     /// Scores an answer once the consumer has it.
@@ -240,7 +241,7 @@ impl Worker {
 /// # Errors
 /// When the runtime or a listener cannot be set up.
 pub fn run(shared: Arc<Shared>, index: usize, listeners: Vec<TcpListener>, drain: watch::Receiver<bool>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let listeners: Vec<_> = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
         live(shared, index, listeners, drain).await;

@@ -1,7 +1,7 @@
 //! Content decoding (RFC 9110, section 8.4) of the copy that is scored; the consumer gets the bytes as sent.
 //!
 //! Written for hostile bytes: the output has a cap, the number of codings is bounded, windows are bounded by the codings
-//! themselves (32 KiB for deflate, 16 MiB for br by RFC 7932, 8 MiB for zstd by RFC 9659), and a stream that breaks off
+//! themselves (32 KiB for deflate, 16 MiB for br by RFC 7932, 8 MiB for zstd by RFC 9659, where the output is the window), and a stream that breaks off
 //! early or goes on after its end is an error.
 
 mod brotli;

@@ -2,7 +2,7 @@
 //!
 //! The pass reads the whole document, so a body that breaks off, is not UTF-8, or goes on after its end is an error,
 //! however early the places were found. Where a document holds a key twice, the last one counts, as it does for
-//! `JSON.parse`, serde_json, Go and Python. On the way to a place, nesting is limited to serde_json's 128 levels;
+//! `JSON.parse`, `serde_json`, Go and Python. On the way to a place, nesting is limited to `serde_json`'s 128 levels;
 //! elsewhere the reader needs no stack, and nesting has no limit.
 
 use std::fmt;

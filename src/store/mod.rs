@@ -4,4 +4,4 @@ mod directory;
 mod state_file;
 
 pub use directory::{DataDir, DataDirError};
-pub use state_file::{StateError, load, save};
+pub use state_file::{StateError, load, save, set_aside};

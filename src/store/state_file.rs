@@ -25,7 +25,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// The file was written by another program or another version, or was damaged.
-    #[error("{} is not a state of this version ({reason}); move it away to start from no evidence", path.display())]
+    #[error("{} is not a state of this version: {reason}", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -51,6 +51,16 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
         return Err(damaged(path, "format or checksum differ"));
     }
     serde_json::from_str(body).map(Some).map_err(|error| damaged(path, &error.to_string()))
+}
+
+/// Moves a damaged state out of the way, for people to look at, and says where it is now.
+///
+/// # Errors
+/// [`StateError::Io`]
+pub fn set_aside(path: &Path) -> Result<PathBuf, StateError> {
+    let aside = path.with_extension("state.damaged");
+    fs::rename(path, &aside).map_err(|source| StateError::Io { path: path.to_owned(), source })?;
+    Ok(aside)
 }
 
 /// Replaces a state. When this returns `Ok`, the state survives a crash of process or machine.

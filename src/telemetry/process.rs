@@ -7,24 +7,24 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What the operating system says about this process.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Process {
+pub(super) struct Process {
     /// User and system time, seconds.
-    pub cpu_seconds: Option<f64>,
+    pub(super) cpu_seconds: Option<f64>,
     /// Resident memory, bytes.
-    pub resident: Option<f64>,
+    pub(super) resident: Option<f64>,
     /// Virtual memory, bytes.
-    pub virtual_memory: Option<f64>,
+    pub(super) virtual_memory: Option<f64>,
     /// Open file descriptors.
-    pub open_fds: Option<f64>,
+    pub(super) open_fds: Option<f64>,
     /// Soft limit of open file descriptors.
-    pub max_fds: Option<f64>,
+    pub(super) max_fds: Option<f64>,
     /// Unix time in seconds.
-    pub start_time: Option<f64>,
+    pub(super) start_time: Option<f64>,
 }
 
 impl Process {
     /// Reads all of it now.
-    pub fn read() -> Self {
+    pub(super) fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();

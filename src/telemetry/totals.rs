@@ -91,21 +91,12 @@ impl Counted {
     pub fn add(&mut self, report: &Report, now: u64) {
         let dependency = self.dependency(&report.route.dependency, now);
         dependency.count_windows(&report.tally, now);
-        // No allocation for a route that is known.
-        if !dependency.routes.contains_key(&report.route.route) {
-            dependency.routes.insert(report.route.route.clone(), Tally::default());
-        }
-        if let Some(sum) = dependency.routes.get_mut(&report.route.route) {
-            sum.merge(&report.tally);
-        }
+        dependency.routes.entry(report.route.route.clone()).or_default().merge(&report.tally);
     }
 
     /// One dependency, made when it is new.
     pub fn dependency(&mut self, name: &str, now: u64) -> &mut DependencyTotals {
-        if !self.dependencies.contains_key(name) {
-            self.dependencies.insert(name.to_owned(), DependencyTotals::new(now));
-        }
-        self.dependencies.get_mut(name).expect("it was inserted above")
+        self.dependencies.entry(name.to_owned()).or_insert_with(|| DependencyTotals::new(now))
     }
 
     /// Ends the series of whatever is not in the configuration any more.

@@ -27,7 +27,7 @@ impl Window {
     /// latest one seen.
     pub fn add(&mut self, now: u64, counts: Tallied) {
         self.advance(now);
-        let slot = self.slot(self.now);
+        let slot = slot(self.now);
         self.seconds[slot] += counts;
         for sum in &mut self.sums {
             *sum += counts;
@@ -48,17 +48,19 @@ impl Window {
             self.now += 1;
             for (index, (_, length)) in WINDOWS.into_iter().enumerate() {
                 // The second that leaves this window; for the longest one it is the slot about to be reused.
-                let leaving = self.seconds[self.slot(self.now + SECONDS as u64 - length as u64)];
+                let leaving = self.seconds[slot(self.now + SECONDS as u64 - length as u64)];
                 self.sums[index] = self.sums[index] - leaving;
             }
-            let slot = self.slot(self.now);
+            let slot = slot(self.now);
             self.seconds[slot] = Tallied::default();
         }
     }
 
-    const fn slot(&self, second: u64) -> usize {
-        (second % SECONDS as u64) as usize
-    }
+}
+
+/// The place of a second in the ring.
+const fn slot(second: u64) -> usize {
+    (second % SECONDS as u64) as usize
 }
 
 #[cfg(test)]

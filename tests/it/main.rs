@@ -1,1 +1,10 @@
-//! Integration tests.
+//! The proxy as its users meet it: a process, two files, sockets.
+
+mod cutover;
+mod equality;
+mod origins;
+mod reload;
+mod restart;
+mod rollback;
+mod shadow;
+mod world;

@@ -168,13 +168,14 @@ impl Config {
 
     fn check(&self) -> Result<(), LineError> {
         let open = |x: f64| x > 0.0 && x < 1.0;
+        let rate = |x: f64| (1e-6..=1.0 - 1e-6).contains(&x);
         let closed = |x: f64| (0.0..=1.0).contains(&x);
         let seconds = |x: f64| (0.0..=1e12).contains(&x);
         let positive = |x: f64| x > 0.0 && seconds(x);
         let rules = [
-            ("slo", open(self.slo), "between 0 and 1"),
+            ("slo", rate(self.slo), "between 0.000001 and 0.999999"),
             ("confidence", open(self.confidence), "between 0 and 1"),
-            ("floor", self.floor.is_none_or(open), "between 0 and 1"),
+            ("floor", self.floor.is_none_or(rate), "between 0.000001 and 0.999999"),
             (
                 "margin",
                 self.margin.is_none_or(|m| (0.0..1.0).contains(&m)),

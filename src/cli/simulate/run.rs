@@ -221,7 +221,7 @@ impl Run {
                 // An answer after the deadline is no answer.
                 let rich = outcome == "rich" && age <= self.deadline_s + SLACK_TICKS;
                 *if rich { &mut counts.rich } else { &mut counts.fallback } = n;
-                self.pair(&mut counts, rich, &line.p, n)?;
+                pair(&mut counts, rich, &line.p, n)?;
             }
             ("v1", "rich") => counts.v1_rich = n,
             ("v1", "fallback") => counts.v1_fallback = n,
@@ -236,26 +236,6 @@ impl Run {
             counts.started = counts.started.max(counts.rich + counts.fallback + counts.withdrawn);
         }
         Ok(counts)
-    }
-
-    fn pair(&self, counts: &mut Counts, rich: bool, v1: &str, n: u32) -> Result<(), LineError> {
-        let v1_rich = match v1 {
-            "" => return Ok(()),
-            "rich" => true,
-            "fallback" => false,
-            other => return Err(malformed(format!("`p` is {other:?}, neither rich nor fallback"))),
-        };
-        *if v1_rich {
-            &mut counts.v1_rich
-        } else {
-            &mut counts.v1_fallback
-        } = n;
-        *match (v1_rich, rich) {
-            (false, true) => &mut counts.v2_better,
-            (true, false) => &mut counts.v2_worse,
-            _ => &mut counts.concordant,
-        } = n;
-        Ok(())
     }
 
     fn say_final(&self, t: f64, output: &mut impl Write) -> Result<(), LineError> {
@@ -302,6 +282,27 @@ impl Run {
         output.write_all(b"\n")?;
         Ok(())
     }
+}
+
+/// `n` pairs of V2's outcome with V1's.
+fn pair(counts: &mut Counts, rich: bool, v1: &str, n: u32) -> Result<(), LineError> {
+    let v1_rich = match v1 {
+        "" => return Ok(()),
+        "rich" => true,
+        "fallback" => false,
+        other => return Err(malformed(format!("`p` is {other:?}, neither rich nor fallback"))),
+    };
+    *if v1_rich {
+        &mut counts.v1_rich
+    } else {
+        &mut counts.v1_fallback
+    } = n;
+    *match (v1_rich, rich) {
+        (false, true) => &mut counts.v2_better,
+        (true, false) => &mut counts.v2_worse,
+        _ => &mut counts.concordant,
+    } = n;
+    Ok(())
 }
 
 fn malformed(reason: impl Into<String>) -> LineError {

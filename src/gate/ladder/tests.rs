@@ -157,21 +157,21 @@ fn a_lower_ceiling_applies_at_once_and_a_higher_one_passes_the_gate() {
 }
 
 #[test]
-fn lowering_the_percent_keeps_a_rollback_latched_and_any_other_change_lifts_it() {
-    let mut ladder = climbed(plan(), 2);
-    ladder.judged(&verdict(Reason::BelowSlo), 0);
+fn any_change_of_the_entry_lifts_a_rollback_and_proves_v2_again_from_no_evidence() {
     let lower = Plan {
         ceiling: percent(10.0),
         ..plan()
     };
-    assert_eq!(ladder.edit(lower.clone(), Touched::Plan, 0).restart, None);
-    assert_eq!(ladder.phase(), Phase::RolledBack);
-    let reaction = ladder.edit(lower, Touched::Entry, 0);
-    assert_eq!(
-        (reaction.restart, ladder.phase()),
-        (Some(Restart::Change), Phase::Proving)
-    );
-    assert_eq!(ladder.allowed(), Percent::ZERO);
+    for (plan, touched) in [(lower, Touched::Plan), (plan(), Touched::Entry)] {
+        let mut ladder = climbed(self::plan(), 2);
+        ladder.judged(&verdict(Reason::BelowSlo), 0);
+        let reaction = ladder.edit(plan, touched, 0);
+        assert_eq!(
+            (reaction.restart, ladder.phase()),
+            (Some(Restart::Change), Phase::Proving)
+        );
+        assert_eq!(ladder.allowed(), Percent::ZERO);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use http::HeaderValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::*;
 
@@ -82,6 +83,51 @@ fn undoes_every_coding_and_stacks_of_them() {
         Ok(TEXT.to_vec()),
         "two members"
     );
+}
+
+#[test]
+fn undoes_several_zstd_blocks_of_the_reference_encoder() {
+    // `zstd -19`: later blocks reuse codes and offsets of earlier ones.
+    let sample = include_bytes!("zstd/sample.zst");
+    let line = |n: u32| {
+        format!(
+            "{{\"user\":\"u-{}\",\"items\":[{},{}]}}\n",
+            n * 31 % 97,
+            n % 7,
+            n * n % 11
+        )
+    };
+    let text: String = (1..=9_000).map(line).collect();
+    assert!(decode_as("zstd", sample, CAP) == Ok(text.into_bytes()));
+    for length in 0..sample.len() {
+        assert_eq!(
+            decode_as("zstd", &sample[..length], CAP),
+            Err(Undecodable::Broken),
+            "cut to {length}"
+        );
+    }
+}
+
+#[test]
+fn one_zstd_block_never_claims_more_than_its_limit() {
+    // 20 times the literal `x`, then sequences of one literal and 65 539 bytes from 1 back, each in 16 bits.
+    let frame = |sequences: u8| {
+        let mut block = vec![20 << 3 | 1, b'x', sequences, 0b0101_0100, 1, 0, 52];
+        block.resize(block.len() + 2 * usize::from(sequences), 0);
+        block.push(1);
+        let header = (block.len() as u32) << 3 | 0b101;
+        [b"\x28\xb5\x2f\xfd\x00\x58", &header.to_le_bytes()[..3], &block[..]].concat()
+    };
+    assert_eq!(decode_as("zstd", &frame(1), CAP), Ok(vec![b'x'; 65_539 + 20]));
+    assert_eq!(decode_as("zstd", &frame(2), CAP), Err(Undecodable::Broken));
+}
+
+#[test]
+fn zstd_windows_beyond_http_are_refused() {
+    let frame = |window: u8| [&b"\x28\xb5\x2f\xfd\x00"[..], &[window], &raw_zstd_block(TEXT)[..]].concat();
+    let [largest, beyond] = [frame(13 << 3), frame(13 << 3 | 1)];
+    assert_eq!(decode_as("zstd", &largest, CAP), Ok(TEXT.to_vec()));
+    assert_eq!(decode_as("zstd", &beyond, CAP), Err(Undecodable::Broken));
 }
 
 #[test]
@@ -175,6 +221,20 @@ proptest! {
         for (coding, body) in [("gzip", gzip(&bytes)), ("deflate", zlib(&bytes)), ("deflate", raw_deflate(&bytes))] {
             prop_assert_eq!(decode_as(coding, &body, CAP), Ok(bytes.clone()));
         }
+    }
+
+    #[test]
+    fn undoes_zstd_of_compressible_text(words in vec(0usize..40, 0..20_000), seed in 0usize..7) {
+        let vocabulary = [&b"crossfade "[..], b"\"items\":", b"{}", b"0.25,", b"\n", b"recommendation", b"x", b"\\u00e9"];
+        let text = words.iter().flat_map(|&word| vocabulary[word * word % (seed + 2)]).copied().collect::<Vec<_>>();
+        let body = compress_to_vec(&text[..], CompressionLevel::Fastest);
+        prop_assert!(decode_as("zstd", &body, CAP) == Ok(text));
+    }
+
+    #[test]
+    fn undoes_zstd_of_anything(bytes in vec(any::<u8>(), 0..50_000)) {
+        let body = compress_to_vec(&bytes[..], CompressionLevel::Fastest);
+        prop_assert!(decode_as("zstd", &body, CAP) == Ok(bytes));
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn document() -> impl Strategy<Value = Document> {
 fn pointers() -> impl Strategy<Value = Vec<String>> {
     let token = prop::sample::select(vec!["", "a", "b", "0", "1", "01", "a~1b", "~0", "-"]);
     vec(
-        vec(token, 0..4).prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect()),
+        vec(token, 0..4).prop_map(|tokens| tokens.iter().flat_map(|token| ["/", token]).collect()),
         0..6,
     )
 }

@@ -1,0 +1,149 @@
+//! The gate with its hands on the wheel: a V2 that collapses loses its traffic, and gets none back by itself.
+
+use crate::world::{Behaviour, Metrics, Origin, Proxy, Reply, World, Write};
+
+/// No patience with blips, so that a test need not last; the gate decides by itself. V1's own level is not in question.
+const ENFORCED: &str = "stage = \"cutover\"\npercent = 50\nslo = 0.95\nblip = \"0s\"\nkey = [\"header:x-user-id\"]";
+
+async fn enforced(v2: &Origin) -> (Proxy, Origin) {
+    let v1 = Origin::answering(Reply::rich());
+    let proxy = World::new()
+        .v1(&v1)
+        .v2(v2)
+        .v2_with("timeout = \"500ms\"")
+        .rollout(ENFORCED)
+        .start()
+        .await;
+    (proxy, v1)
+}
+
+fn is_rolled_back(metrics: &Metrics) -> bool {
+    metrics.count("crossfade_phase", &[("phase", "rolled_back")]) == 1
+}
+
+async fn collapse(proxy: &Proxy) -> Metrics {
+    proxy.burst(0..100).await;
+    proxy.until("a rollback", is_rolled_back).await
+}
+
+#[tokio::test]
+async fn a_collapsed_v2_is_rolled_back_and_stays_so() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::new(503, "down")));
+    let (mut proxy, _v1) = enforced(&v2).await;
+    let metrics = collapse(&proxy).await;
+    assert_eq!(metrics.percent("effective"), Some(0.0));
+    assert_eq!(
+        metrics.percent("ceiling"),
+        Some(50.0),
+        "what people wrote stays visible"
+    );
+    assert_eq!(metrics.count("crossfade_rollbacks_total", &[("dependency", "recs")]), 1);
+    assert_eq!(
+        metrics.count("crossfade_rollout_changes_total", &[("kind", "rollback")]),
+        1
+    );
+
+    // V2 recovers: a latch is a latch, and the same file again is no decision of a person.
+    v2.behave(Behaviour::Answer(Reply::rich()));
+    for answer in proxy.burst(0..300).await {
+        assert_eq!(answer.header("crossfade-served-by"), Some("v1"));
+    }
+    proxy.apply(ENFORCED).await;
+    let metrics = proxy.at_rest().await;
+    assert!(is_rolled_back(&metrics), "{metrics:?}");
+    assert_eq!(metrics.count("crossfade_rollbacks_total", &[]), 1);
+    assert_eq!(proxy.dependency().await["phase"], "rolled_back");
+}
+
+#[tokio::test]
+async fn resume_starts_over_from_no_evidence() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::fallback()));
+    let (proxy, _v1) = enforced(&v2).await;
+    collapse(&proxy).await;
+    v2.behave(Behaviour::Answer(Reply::rich()));
+    let answer = proxy.verb("resume").await;
+    assert_eq!(answer.status / 100, 2, "{}", answer.text());
+    let metrics = proxy.until("no rollback", |metrics| !is_rolled_back(metrics)).await;
+    assert_eq!(metrics.percent("effective"), Some(0.0), "proof comes first");
+    assert_eq!(metrics.count("crossfade_gate_samples", &[("backend", "v2")]), 0);
+    proxy.burst(0..50).await;
+    let metrics = proxy
+        .until("new evidence", |it| {
+            it.count("crossfade_gate_samples", &[("backend", "v2")]) == 50
+        })
+        .await;
+    assert!(!is_rolled_back(&metrics));
+}
+
+#[tokio::test]
+async fn a_raised_entry_starts_over_as_well() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::fallback()));
+    let (mut proxy, _v1) = enforced(&v2).await;
+    collapse(&proxy).await;
+    v2.behave(Behaviour::Answer(Reply::rich()));
+    proxy.write_rollout(Write::Rename, &ENFORCED.replace("percent = 50", "percent = 60"));
+    let metrics = proxy.until("no rollback", |metrics| !is_rolled_back(metrics)).await;
+    assert_eq!(metrics.percent("ceiling"), Some(60.0));
+    assert_eq!(metrics.percent("effective"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_v2_that_hangs_is_rolled_back_by_its_deadline() {
+    let v2 = Origin::start(Behaviour::Hang);
+    let (proxy, _v1) = enforced(&v2).await;
+    let metrics = collapse(&proxy).await;
+    assert_eq!(metrics.percent("effective"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_shared_outage_is_not_blamed_on_v2() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::new(503, "down")));
+    let (proxy, v1) = enforced(&v2).await;
+    v1.behave(Behaviour::Answer(Reply::new(503, "down")));
+    proxy.burst(0..200).await;
+    let freeze = [("verdict", "freeze"), ("reason", "shared_outage")];
+    let metrics = proxy
+        .until("a freeze", |metrics| {
+            metrics.count("crossfade_verdicts_total", &freeze) > 0
+        })
+        .await;
+    assert!(!is_rolled_back(&metrics), "{metrics:?}");
+    assert_eq!(metrics.count("crossfade_rollbacks_total", &[]), 0);
+}
+
+#[tokio::test]
+async fn in_observe_mode_a_verdict_changes_nothing() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::fallback()));
+    let v1 = Origin::answering(Reply::rich());
+    let rollout = format!("{ENFORCED}\nmode = \"observe\"");
+    let proxy = World::new().v1(&v1).v2(&v2).rollout(&rollout).start().await;
+    proxy.burst(0..100).await;
+    let rollback = [("verdict", "rollback")];
+    let metrics = proxy
+        .until("the verdict", |metrics| {
+            metrics.count("crossfade_verdicts_total", &rollback) > 0
+        })
+        .await;
+    assert_eq!(metrics.percent("effective"), Some(50.0));
+}
+
+#[tokio::test]
+async fn people_can_roll_back_and_pause_at_any_time() {
+    let v2 = Origin::start(Behaviour::Answer(Reply::rich()));
+    let (proxy, _v1) = enforced(&v2).await;
+    assert_eq!(proxy.verb("pause").await.status / 100, 2);
+    proxy
+        .until("paused", |metrics| {
+            metrics.count("crossfade_phase", &[("phase", "paused")]) == 1
+        })
+        .await;
+    assert_eq!(proxy.verb("rollback").await.status / 100, 2);
+    proxy.until("rolled back", is_rolled_back).await;
+    let events = proxy.dependency().await["events"].clone();
+    for kind in ["pause", "rollback"] {
+        let is_there = events
+            .as_array()
+            .is_some_and(|events| events.iter().any(|event| event["kind"] == kind));
+        assert!(is_there, "{kind} is not in {events}");
+    }
+}

@@ -1,0 +1,28 @@
+//! A small world around a real crossfade process: two origins that misbehave on command, a consumer that sees every
+//! byte, and the proxy between them.
+//!
+//! Nothing here sleeps to wait. Whatever a test waits for is a value: a request that an origin received, a metric, an exit
+//! status; each wait has one generous limit, and says what it last saw when it gives up.
+
+mod client;
+mod http;
+mod metrics;
+mod origin;
+mod proxy;
+
+use std::time::Duration;
+
+pub(crate) use client::ask;
+pub(crate) use client::{Client, Request, Response};
+pub(crate) use metrics::Metrics;
+pub(crate) use origin::{Behaviour, Origin, Reply};
+pub(crate) use proxy::{Proxy, World, Write};
+
+/// The longest a test waits for anything before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for something that is bound to happen; fails the test when it does not.
+pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, happens).await;
+    waited.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
+}
