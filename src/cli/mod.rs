@@ -84,14 +84,17 @@ enum Command {
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
-    /// Print the bucket of a bucketing key, and so from which percent on it is served by V2
-    #[command(after_help = "Example: crossfade bucket --salt recommendations user-1")]
+    /// Print the buckets of bucketing keys, and so from which percent on they are served by V2
+    #[command(after_help = "Example: crossfade bucket --salt recommendations user-1 user-2")]
     Bucket {
-        /// The value of the header, cookie or address that buckets a request
-        key: String,
+        /// Values of the header, cookie or address that buckets a request
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
         /// The rollout's salt; by default the name of the dependency
         #[arg(long)]
         salt: String,
+        #[command(flatten)]
+        output: Output,
     },
     /// Ask a running proxy whether it is ready, for containers without a shell (exit code 3: it is not)
     #[command(after_help = "Example: crossfade healthcheck")]
@@ -202,7 +205,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Resume(said) => remote::order(&said, Verb::Resume),
         Command::Rollback(said) => remote::order(&said, Verb::Rollback),
         Command::Simulate => simulate_stdin(),
-        Command::Bucket { key, salt } => print_bucket(&salt, &key),
+        Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),
         Command::Healthcheck { admin } => remote::healthcheck(&admin),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut io::stdout());
@@ -225,10 +228,22 @@ fn simulate_stdin() -> Result<(), Failure> {
     simulate::run(input, output).map_err(|error| Failure::Error(INVALID, Box::new(error)))
 }
 
-fn print_bucket(salt: &str, key: &str) -> Result<(), Failure> {
-    let bucket = crate::bucket::bucket(salt, key.as_bytes());
-    let from = f64::from(bucket + 1) / 1000.0;
-    writeln!(io::stdout(), "bucket {bucket} of {}: served by V2 from {from} % on", crate::bucket::BUCKETS)?;
+/// One line for each key, in the order given; or an array of objects.
+fn print_buckets(salt: &str, keys: &[String], format: Format) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let buckets = keys.iter().map(|key| (key, crate::bucket::bucket(salt, key.as_bytes())));
+    // The first percent, to three decimals, that lies above the bucket.
+    let from = |bucket: u32| f64::from(bucket + 1) / 1000.0;
+    if format == Format::Json {
+        let told = |(key, bucket)| serde_json::json!({ "key": key, "bucket": bucket, "from_percent": from(bucket) });
+        serde_json::to_writer_pretty(&mut out, &buckets.map(told).collect::<Vec<_>>())?;
+        writeln!(out)?;
+    } else {
+        for (key, bucket) in buckets {
+            writeln!(out, "{key}: bucket {bucket} of {}, served by V2 from {} % on", crate::bucket::BUCKETS, from(bucket))?;
+        }
+    }
+    out.flush()?;
     Ok(())
 }
 

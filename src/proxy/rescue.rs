@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Response, response};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
@@ -55,7 +56,6 @@ pub(super) async fn choose(
         return Choice::V2(held);
     }
     let Ok(Ok(collected)) = tokio::time::timeout_at(due.into(), v1).await else { return Choice::V2(held) };
-    pair.score(Backend::V1, collected.complete.score(worker.limits().score_body));
     match (pair.outcome(Backend::V1), pair.outcome(Backend::V2), whole(collected)) {
         (Some(Outcome::Rich), Some(Outcome::Fallback(cause)), Some(rich)) => Choice::V1(rich, cause),
         _ => Choice::V2(held),
@@ -67,6 +67,13 @@ fn whole(collected: Collected) -> Option<Held> {
     Some(Held { head: collected.head, content, rest: None })
 }
 
+/// A stream of events is served as it comes: its end is not worth waiting for.
+fn never_ends(head: &response::Parts) -> bool {
+    let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with(b"text/event-stream")
+}
+
+/// Reads an answer to its end and scores it, as far as it can be scored.
 async fn hold(
     worker: &Worker,
     response: Response<AnswerBody<LegBody>>,
@@ -75,6 +82,9 @@ async fn hold(
 ) -> Result<Held, UpstreamError> {
     let (head, mut body) = response.into_parts();
     let mut content = VecDeque::new();
+    if never_ends(&head) {
+        return Ok(Held { head, content, rest: Some((body, complete)) });
+    }
     loop {
         let frame = tokio::time::timeout_at(due.into(), body.frame()).await.map_err(|_| UpstreamError::Timeout)?;
         let Some(frame) = frame else { break };

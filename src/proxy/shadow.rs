@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::score::Score;
 use crate::upstream::UpstreamError;
 
-/// A whole answer of a shadow: its head as it came, and its content as far as it was kept.
+/// A whole answer of a shadow, scored: its head as it came, and its content as far as it was kept.
 pub(super) struct Collected {
     pub(super) head: response::Parts,
     pub(super) complete: Complete,
@@ -64,14 +64,15 @@ async fn collect(worker: &Worker, leg: &Leg, request: Request<LegBody>, due: Ins
     Ok(Collected { head: parts, complete })
 }
 
+/// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
 fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
-    let unheard = match listener {
-        Some(listener) => listener.send(collected).err(),
-        None => Some(collected),
-    };
-    if let Some(collected) = unheard {
+    let Some(listener) = listener else {
         worker.score_soon(collected.complete);
-    }
+        return;
+    };
+    let complete = &collected.complete;
+    complete.pair.score(complete.backend, complete.score(worker.limits().score_body));
+    let _ = listener.send(collected);
 }
 
 fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {

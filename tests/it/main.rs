@@ -2,6 +2,7 @@
 
 mod cutover;
 mod equality;
+mod floors;
 mod origins;
 mod reload;
 mod restart;

@@ -91,16 +91,17 @@ fn rollout(entry: &Value<'_>, dependency: Option<&Dependency>) -> Option<Rollout
         stage.unwrap_or_default(),
         dependency.map(|it| it.v2.timeout),
     );
+    let asks_for_rescue = table.has("rescue");
     let rollout = Rollout {
         hash: hash(entry),
         stage: stage.unwrap_or_default(),
         params,
         sample: table.get("sample", Value::percent).unwrap_or(Percent::HUNDRED),
         shadow_methods: shadow_methods(&mut table),
-        key: table.get("key", keys).unwrap_or_else(|| vec![KeySource::ClientIp]),
+        key: table.get("key", keys).unwrap_or_else(default_keys),
         salt: table.get("salt", salt).unwrap_or_else(|| entry.key().to_owned()),
         force_v2: table.get("force_v2", force_v2).unwrap_or_default(),
-        rescue: table.bool("rescue", false),
+        rescue: table.bool("rescue", true),
         rollback_to: table.get("rollback_to", rollback_to).unwrap_or_default(),
         mode: table.get("mode", mode).unwrap_or_default(),
         freeze: table.get("freeze", freeze).unwrap_or_default(),
@@ -109,7 +110,7 @@ fn rollout(entry: &Value<'_>, dependency: Option<&Dependency>) -> Option<Rollout
         bake: ladder.bake,
         approve: ladder.approve,
     };
-    warn(&table, &rollout);
+    warn(&table, &rollout, asks_for_rescue);
     table.finish();
     stage.map(|_| rollout)
 }
@@ -141,6 +142,15 @@ fn shadow_methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
         [only] if matches!(only.raw(), DeValue::String(text) if text == "*") => None,
         items => Some(items.iter().filter_map(Value::method).collect()),
     }
+}
+
+/// Whoever is known keeps their version; whoever is not has an address.
+fn default_keys() -> Vec<KeySource> {
+    vec![
+        KeySource::Header(HeaderName::from_static("x-user-id")),
+        KeySource::Cookie("session".to_owned()),
+        KeySource::ClientIp,
+    ]
 }
 
 fn keys(value: &Value<'_>) -> Option<Vec<KeySource>> {
@@ -219,7 +229,7 @@ fn freeze(value: &Value<'_>) -> Option<Vec<FreezeWindow>> {
 }
 
 /// What is valid, but hardly meant.
-fn warn(table: &Table<'_>, rollout: &Rollout) {
+fn warn(table: &Table<'_>, rollout: &Rollout, asks_for_rescue: bool) {
     if !rollout.stage.pairs() {
         return;
     }
@@ -229,7 +239,7 @@ fn warn(table: &Table<'_>, rollout: &Rollout) {
             "nothing is shadowed: there is no evidence before customers are exposed",
             "raise `sample`, and name at least \"GET\" in `shadow_methods`",
         );
-    } else if rollout.rescue && rollout.stage == Stage::Cutover && rollout.sample < Percent::HUNDRED {
+    } else if asks_for_rescue && rollout.rescue && rollout.stage == Stage::Cutover && rollout.sample < Percent::HUNDRED {
         table.warn(
             "`rescue` works for shadowed requests only, and `sample` is below 100",
             "write sample = 100, or accept that the rest is not rescued",

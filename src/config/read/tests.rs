@@ -47,7 +47,7 @@ fn a_minimal_entry_gets_every_default() {
     assert_eq!(rollout.steps, [rollout.ceiling]);
     assert_eq!(rollout.bake, [Duration::from_secs(300)]);
     assert_eq!(rollout.sample, Percent::HUNDRED);
-    assert_eq!(rollout.key, [KeySource::ClientIp]);
+    assert_eq!(rollout.key.last(), Some(&KeySource::ClientIp));
     let params = rollout.params.as_ref().expect("cutover is judged");
     assert!((params.tolerance - 0.02).abs() < 1e-12);
     assert!((params.deadline_s - 0.8).abs() < 1e-12, "V2's timeout");
