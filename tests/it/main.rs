@@ -4,6 +4,7 @@ mod cutover;
 mod equality;
 mod floors;
 mod origins;
+mod readme;
 mod reload;
 mod restart;
 mod rollback;
