@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::show;
 use crate::config::{self, Dependency, Rollout};
+use crate::console::VerdictStatus;
 use crate::gate::{self, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict};
 use crate::percent::Percent;
 use crate::telemetry::Report;
@@ -36,6 +38,8 @@ pub(super) struct SavedMigration {
 /// What follows from one input.
 pub(super) struct Outcome {
     pub(super) events: Vec<gate::Event>,
+    /// What led to the events, as it was before they began a new epoch; absent where there are none.
+    pub(super) evidence: Option<VerdictStatus>,
     /// The verdict that people are shown, when it is another one than before.
     pub(super) verdict: Option<Verdict>,
 }
@@ -114,16 +118,17 @@ impl Migration {
 
     /// Lets time pass, judges, and goes up or down the ladder.
     pub(super) fn tick(&mut self, now: u64, unix_s: i64) -> Outcome {
-        let quiet = Outcome { events: Vec::new(), verdict: None };
-        let Some(judge) = &mut self.judge else { return quiet };
-        let now = now.saturating_sub(LAG);
-        judge.tick(now);
+        let Some(judge) = &mut self.judge else {
+            return Outcome { events: Vec::new(), evidence: None, verdict: None };
+        };
+        judge.tick(now.saturating_sub(LAG));
         let verdict = *judge.verdict();
         let reaction = self.ladder.judged(&verdict, unix_s);
         let shown = self.ladder.shown(&verdict, unix_s);
         let is_news = self.shown.replace((shown.kind, shown.reason)) != Some((shown.kind, shown.reason));
+        let evidence = (!reaction.events.is_empty()).then(|| show::verdict(judge, &verdict));
         self.instruct(&reaction, now);
-        Outcome { events: reaction.events, verdict: is_news.then_some(shown) }
+        Outcome { events: reaction.events, evidence, verdict: is_news.then_some(shown) }
     }
 
     /// The ladder as it is, to be [put back](Self::put_back) if a step up cannot be recorded.
@@ -162,7 +167,7 @@ impl Migration {
     /// Carries out what a person wants.
     pub(super) fn order(&mut self, now: u64, act: impl FnOnce(&mut Ladder) -> Reaction) -> Vec<gate::Event> {
         let reaction = act(&mut self.ladder);
-        self.instruct(&reaction, now.saturating_sub(LAG));
+        self.instruct(&reaction, now);
         reaction.events
     }
 
@@ -171,9 +176,10 @@ impl Migration {
         self.judge.as_ref().map(|judge| self.ladder.shown(judge.verdict(), unix_s))
     }
 
+    /// A new epoch begins with the next tick: requests that began in this one may have seen what was in force before.
     fn instruct(&mut self, reaction: &Reaction, now: u64) {
         if let Some(judge) = &mut self.judge {
-            self.ladder.instruct(reaction, judge, now);
+            self.ladder.instruct(reaction, judge, now + 1);
         }
     }
 

@@ -14,7 +14,7 @@ use super::record::Record;
 use super::show;
 use super::state::{self, Saved, restore};
 use super::tell::{self, Cause};
-use crate::config::{Dependency, Deployment, Handle, Limits, Live, Problems};
+use crate::config::{Dependency, Deployment, Handle, Limits, Live, Problems, Rollouts};
 use crate::console::{Ask, Desk, Event, Order, Refusal, Status, Verb};
 use crate::gate;
 use crate::revision::Revision;
@@ -157,7 +157,9 @@ impl Control {
             return;
         }
         self.publish();
-        self.record_all(index, &outcome.events, None);
+        let rollouts = Arc::clone(self.files.rollouts());
+        let cause = Cause { evidence: outcome.evidence, ..self.cause(&rollouts) };
+        self.record_all(index, &outcome.events, &cause);
         self.save().await;
         self.show();
     }
@@ -193,7 +195,9 @@ impl Control {
             Verb::Rollback => ladder.rollback(unix_s),
         });
         self.publish();
-        let event = self.record_all(index, &events, Some(order));
+        let rollouts = Arc::clone(self.files.rollouts());
+        let cause = Cause { order: Some(order), ..self.cause(&rollouts) };
+        let event = self.record_all(index, &events, &cause);
         self.save().await;
         self.show();
         event.ok_or_else(|| Refusal::NotNow(nothing_to_do(order.verb).to_owned()))
@@ -208,8 +212,9 @@ impl Control {
             let edits = self.set_migrations(&BTreeMap::new());
             set_limits(&self.files.deployment().limits);
             self.publish();
+            let rollouts = Arc::clone(self.files.rollouts());
             for (index, events) in edits {
-                self.record_all(index, &events, None);
+                self.record_all(index, &events, &self.cause(&rollouts));
             }
         }
         self.record_failures(&reloaded);
@@ -270,13 +275,16 @@ impl Control {
         self.store_error.is_none()
     }
 
-    fn record_all(&mut self, index: usize, events: &[gate::Event], order: Option<&Order>) -> Option<Event> {
-        let (second, unix_s) = (self.second(), unix_now());
-        let rollouts = Arc::clone(self.files.rollouts());
-        let cause = Cause { order, change: rollouts.change.as_ref(), revision: self.revision };
+    /// Nobody in particular: what the files say.
+    fn cause<'a>(&self, rollouts: &'a Rollouts) -> Cause<'a> {
+        Cause { evidence: None, order: None, change: rollouts.change.as_ref(), revision: self.revision }
+    }
+
+    fn record_all(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Option<Event> {
+        let second = self.second();
         let mut last = None;
         for event in events {
-            let told = tell::event(&self.migrations[index], event, &cause, unix_s);
+            let told = tell::event(&self.migrations[index], event, cause);
             last = Some(self.record.add(told, tell::rollback_reason(event), second));
         }
         last

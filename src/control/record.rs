@@ -70,6 +70,8 @@ fn log(event: &Event) {
     let Event { dependency, kind, from, to, by, reason, revision, .. } = event;
     let kind_name = kind.as_str();
     match kind {
+        // Told in full where the file was read.
+        EventKind::ReloadFailed => {}
         EventKind::Rollback | EventKind::Breach | EventKind::Freeze => {
             tracing::warn!(%dependency, event = kind_name, %from, %to, %by, %revision, "{reason}");
         }

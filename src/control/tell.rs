@@ -4,15 +4,16 @@ use jiff::Timestamp;
 
 use super::files::FileFailure;
 use super::migration::Migration;
-use super::show;
 use crate::config::Change;
-use crate::console::{Event, EventKind, Order};
+use crate::console::{Event, EventKind, Order, VerdictStatus};
 use crate::gate;
 use crate::percent::Percent;
 use crate::revision::Revision;
 
 /// Who is responsible for what happens, as far as it is known.
 pub(super) struct Cause<'a> {
+    /// The gate's verdict.
+    pub(super) evidence: Option<VerdictStatus>,
     /// A person's verb.
     pub(super) order: Option<&'a Order>,
     /// The `[change]` table of the rollout file.
@@ -31,9 +32,8 @@ pub(super) const fn rollback_reason(event: &gate::Event) -> Option<&'static str>
 }
 
 /// An event of the ladder, without number and time.
-pub(super) fn event(migration: &Migration, event: &gate::Event, cause: &Cause<'_>, unix_s: i64) -> Event {
-    let shown = migration.judge().zip(migration.shown(unix_s));
-    let verdict = shown.map(|(judge, shown)| show::verdict(judge, &shown));
+pub(super) fn event(migration: &Migration, event: &gate::Event, cause: &Cause<'_>) -> Event {
+    let verdict = cause.evidence.clone();
     let (kind, from, to) = kind_and_percents(event, migration.ladder().allowed());
     let sentence = verdict.as_ref().map(|verdict| verdict.sentence.clone()).unwrap_or_default();
     let (by, reason) = match (cause.order, kind) {

@@ -150,6 +150,7 @@ impl Asked<'_> {
             return refused(self.open.0, refuse::unknown_dependency());
         };
         let due = self.begun + leg.timeout();
+        let _unless_answered = Abandoned(Rc::clone(&pair));
         let called = leg.call(request, due).await.map(|answering| {
             let capture = self.capture(&pair, &answering, rescue.is_some());
             let head = answering.head.clone();
@@ -226,6 +227,18 @@ impl Asked<'_> {
             }
         }
         response
+    }
+}
+
+/// Closes the books of a primary whose consumer left before there was an answer to give.
+struct Abandoned(Rc<Pair>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if !self.0.is_served() {
+            self.0.serve(self.0.primary());
+            self.0.score(self.0.primary(), Score::Excluded(Cause::Aborted));
+        }
     }
 }
 

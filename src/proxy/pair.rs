@@ -77,6 +77,11 @@ impl Pair {
         if backend == self.primary { Role::Primary } else { Role::Shadow }
     }
 
+    /// Whether it is decided whose answer the consumer gets.
+    pub(super) const fn is_served(&self) -> bool {
+        self.served.get().is_some()
+    }
+
     /// The consumer gets this backend's answer, or the failure to get one.
     pub(super) fn serve(&self, backend: Backend) {
         self.served.set(Some(backend));

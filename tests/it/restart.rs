@@ -62,16 +62,14 @@ async fn a_damaged_state_is_no_permission() {
 
 #[tokio::test]
 async fn sigterm_completes_what_is_under_way() {
-    let (v1, v2) = (
-        Origin::start(Behaviour::SlowHead(Reply::rich())),
-        Origin::answering(Reply::rich()),
-    );
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
     let mut proxy = world(&v1, &v2).await;
     let request = Request::get("/recommendations/user-1");
-    let mut client = proxy.connect().await;
-    let mut idle = proxy.connect().await;
+    let (mut client, mut idle) = (proxy.connect().await, proxy.connect().await);
+    idle.send(&request).await.expect("an answer");
+    v1.behave(Behaviour::SlowHead(Reply::rich()));
     client.start(&request).await.expect("the proxy reads");
-    v1.until_received(1).await;
+    v1.until_received(2).await;
     proxy.signal("TERM");
     // The port closes while the answer is under way.
     soon("the port to close", async { while !proxy.refuses().await {} }).await;

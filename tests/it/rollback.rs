@@ -43,6 +43,17 @@ async fn a_collapsed_v2_is_rolled_back_and_stays_so() {
         1
     );
 
+    let events = proxy.dependency().await["events"].clone();
+    let rollback = events
+        .as_array()
+        .and_then(|events| events.iter().find(|event| event["kind"] == "rollback"));
+    let verdict = &rollback.expect("the rollback is an event")["verdict"];
+    assert_eq!(verdict["verdict"], "rollback", "the event says why: {events}");
+    assert!(
+        verdict["evidence"]["samples"].as_u64() > Some(0),
+        "with its numbers: {events}"
+    );
+
     // V2 recovers: a latch is a latch, and the same file again is no decision of a person.
     v2.behave(Behaviour::Answer(Reply::rich()));
     for answer in proxy.burst(0..300).await {
@@ -59,20 +70,28 @@ async fn a_collapsed_v2_is_rolled_back_and_stays_so() {
 async fn resume_starts_over_from_no_evidence() {
     let v2 = Origin::start(Behaviour::Answer(Reply::fallback()));
     let (proxy, _v1) = enforced(&v2).await;
-    collapse(&proxy).await;
-    v2.behave(Behaviour::Answer(Reply::rich()));
-    let answer = proxy.verb("resume").await;
-    assert_eq!(answer.status / 100, 2, "{}", answer.text());
-    let metrics = proxy.until("no rollback", |metrics| !is_rolled_back(metrics)).await;
-    assert_eq!(metrics.percent("effective"), Some(0.0), "proof comes first");
-    assert_eq!(metrics.count("crossfade_gate_samples", &[("backend", "v2")]), 0);
-    proxy.burst(0..50).await;
-    let metrics = proxy
-        .until("new evidence", |it| {
-            it.count("crossfade_gate_samples", &[("backend", "v2")]) == 50
-        })
-        .await;
-    assert!(!is_rolled_back(&metrics));
+    // Several times, since what must not leak into the new evidence is what happened just before.
+    for rollbacks in 1..=3 {
+        v2.behave(Behaviour::Answer(Reply::fallback()));
+        let metrics = collapse(&proxy).await;
+        assert_eq!(metrics.count("crossfade_rollbacks_total", &[]), rollbacks);
+        v2.behave(Behaviour::Answer(Reply::rich()));
+        let answer = proxy.verb("resume").await;
+        assert_eq!(answer.status / 100, 2, "{}", answer.text());
+        let metrics = proxy.until("no rollback", |metrics| !is_rolled_back(metrics)).await;
+        assert_eq!(metrics.percent("effective"), Some(0.0), "proof comes first");
+        // Requests in the very tick of the resume may count for neither side of it.
+        proxy.burst(0..20).await;
+        let rich = 21 * rollbacks - 1;
+        proxy
+            .until("twenty rich answers", |metrics| metrics.outcomes("v2")[0] == rich)
+            .await;
+        proxy.burst(20..21).await;
+        v2.until_received((121 * rollbacks) as usize).await;
+        let samples = |metrics: &Metrics| metrics.count("crossfade_gate_samples", &[("backend", "v2")]);
+        let metrics = proxy.until("new evidence", |metrics| samples(metrics) > 0).await;
+        assert!(samples(&metrics) <= 21 && !is_rolled_back(&metrics), "{metrics:?}");
+    }
 }
 
 #[tokio::test]
