@@ -43,11 +43,7 @@ fn busy(judge: &mut Judge, routes: usize, tick: u64) {
 #[divan::bench]
 fn observe(bencher: Bencher<'_, '_>) {
     let (mut judge, tick) = warm(1);
-    let counts = Counts {
-        started: 1,
-        rich: 1,
-        ..Counts::default()
-    };
+    let counts = Counts { started: 1, rich: 1, ..Counts::default() };
     bencher.bench_local(|| judge.observe(0, tick, black_box(&counts)));
 }
 

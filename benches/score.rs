@@ -20,19 +20,11 @@ fn document(items: usize) -> Bytes {
         )
     };
     let items: Vec<_> = (0..items).map(item).collect();
-    Bytes::from(format!(
-        r#"{{"user":"u-1","items":[{}],"next":null,"source":"v2"}}"#,
-        items.join(",\n  ")
-    ))
+    Bytes::from(format!(r#"{{"user":"u-1","items":[{}],"next":null,"source":"v2"}}"#, items.join(",\n  ")))
 }
 
 fn rules() -> Rules {
-    let pointers = |texts: &[&str]| {
-        texts
-            .iter()
-            .map(|text| Pointer::parse(text).expect("a pointer"))
-            .collect()
-    };
+    let pointers = |texts: &[&str]| texts.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect();
     Rules {
         required: pointers(&["/items", "/items/0/stock/count"]),
         non_empty: pointers(&["/items", "/source"]),
@@ -51,9 +43,7 @@ fn probe(bencher: Bencher<'_, '_>, items: usize) {
         body: Body::Kept(&body),
         head_latency: std::time::Duration::ZERO,
     };
-    bencher
-        .counter(BytesCount::new(body[0].len()))
-        .bench_local(|| scorer.score(black_box(&answer), 1 << 20));
+    bencher.counter(BytesCount::new(body[0].len())).bench_local(|| scorer.score(black_box(&answer), 1 << 20));
 }
 
 #[divan::bench(args = ITEMS)]

@@ -111,9 +111,23 @@ impl App {
         let control = tokio::spawn(control.run(reported, nudged, set_limits));
         let ready = Arc::new(AtomicBool::new(true));
         let (admin_end, ending) = watch::channel(false);
-        let shown = Admin { live, console: console.clone(), totals: Arc::clone(&totals), ready: Arc::clone(&ready), origin };
+        let shown =
+            Admin { live, console: console.clone(), totals: Arc::clone(&totals), ready: Arc::clone(&ready), origin };
         let admin_task = tokio::spawn(admin::serve(admin_listener, Arc::new(shown), ended(ending)));
-        Ok(Self { listen, admin, console, totals, origin, ready, drain, workers, control, admin_end, admin_task, _watch: watch })
+        Ok(Self {
+            listen,
+            admin,
+            console,
+            totals,
+            origin,
+            ready,
+            drain,
+            workers,
+            control,
+            admin_end,
+            admin_task,
+            _watch: watch,
+        })
     }
 
     /// Ends in order: readiness turns false, workers finish what they have begun within `drain_timeout`, their last counts
@@ -122,7 +136,8 @@ impl App {
         self.ready.store(false, Ordering::Relaxed);
         self.drain.send_replace(true);
         let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(move || workers.into_iter().map(JoinHandle::join).collect::<Vec<_>>()).await;
+        let joined =
+            tokio::task::spawn_blocking(move || workers.into_iter().map(JoinHandle::join).collect::<Vec<_>>()).await;
         for worker in joined.into_iter().flatten() {
             if !matches!(worker, Ok(Ok(()))) {
                 tracing::error!("a worker ended in an error: {worker:?}");

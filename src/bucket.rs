@@ -36,10 +36,7 @@ mod tests {
     #[test]
     fn is_what_xxhsum_prints() {
         // printf 'recommendations\0user-1' | xxhsum -H3
-        assert_eq!(
-            hash("recommendations", b"user-1"),
-            xxhash_rust::xxh3::xxh3_64(b"recommendations\0user-1")
-        );
+        assert_eq!(hash("recommendations", b"user-1"), xxhash_rust::xxh3::xxh3_64(b"recommendations\0user-1"));
     }
 
     proptest! {
@@ -53,9 +50,7 @@ mod tests {
 
     #[test]
     fn spreads_keys_evenly() {
-        let below = (0..100_000)
-            .filter(|n| bucket("salt", format!("user-{n}").as_bytes()) < 5_000)
-            .count();
+        let below = (0..100_000).filter(|n| bucket("salt", format!("user-{n}").as_bytes()) < 5_000).count();
         // Binomial(100 000, 0.05) has a standard deviation of 69; five of them are 345.
         assert!(below.abs_diff(5_000) < 345, "{below} of 100 000 keys below 5 %");
     }

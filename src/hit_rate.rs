@@ -28,19 +28,14 @@ impl Tallied {
     /// `None` without samples, or where the SLO leaves no budget.
     pub fn burn_rate(self, slo: f64) -> Option<f64> {
         let budget = 1.0 - slo;
-        self.hit_rate()
-            .filter(|_| budget > 0.0)
-            .map(|rate| (1.0 - rate) / budget)
+        self.hit_rate().filter(|_| budget > 0.0).map(|rate| (1.0 - rate) / budget)
     }
 }
 
 impl Add for Tallied {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self {
-            rich: self.rich + other.rich,
-            fallback: self.fallback + other.fallback,
-        }
+        Self { rich: self.rich + other.rich, fallback: self.fallback + other.fallback }
     }
 }
 
@@ -53,10 +48,7 @@ impl AddAssign for Tallied {
 impl Sub for Tallied {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self {
-            rich: self.rich - other.rich,
-            fallback: self.fallback - other.fallback,
-        }
+        Self { rich: self.rich - other.rich, fallback: self.fallback - other.fallback }
     }
 }
 

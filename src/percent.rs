@@ -16,11 +16,7 @@ impl Percent {
 
     /// From thousandths of a percent; `None` above 100 000.
     pub const fn from_thousandths(thousandths: u32) -> Option<Self> {
-        if thousandths <= Self::HUNDRED.0 {
-            Some(Self(thousandths))
-        } else {
-            None
-        }
+        if thousandths <= Self::HUNDRED.0 { Some(Self(thousandths)) } else { None }
     }
 
     /// From a number such as `2.5`.

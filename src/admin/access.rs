@@ -59,7 +59,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| ((*name).try_into().expect("a name"), (*value).try_into().expect("a value"))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).try_into().expect("a name"), (*value).try_into().expect("a value")))
+            .collect()
     }
 
     #[test]

@@ -19,7 +19,10 @@ impl Problem {
     }
 
     pub(super) fn busy() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the admin port answers as many requests as it may at once; try again")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the admin port answers as many requests as it may at once; try again",
+        )
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {

@@ -33,10 +33,14 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/reload", post(reload));
     for verb in Verb::ALL {
         let path = format!("/api/v1/dependencies/{{name}}/{}", verb.as_str());
-        let give = move |admin: Shared, peer, name, headers: HeaderMap, body: Bytes| order(admin, peer, name, headers, body, verb);
+        let give = move |admin: Shared, peer, name, headers: HeaderMap, body: Bytes| {
+            order(admin, peer, name, headers, body, verb)
+        };
         router = router.route(&path, post(give));
     }
-    router.fallback(|| async { Problem::not_found("there is nothing at this path; GET / lists what there is") }).with_state(admin)
+    router
+        .fallback(|| async { Problem::not_found("there is nothing at this path; GET / lists what there is") })
+        .with_state(admin)
 }
 
 async fn index() -> &'static str {
@@ -70,7 +74,9 @@ async fn dependency(State(admin): Shared, Path(name): Path<String>) -> Result<Js
     let status = admin.console.status();
     let known = || status.dependencies.iter().map(|dependency| dependency.name.as_str()).collect::<Vec<_>>().join(", ");
     let found = status.dependency(&name).cloned();
-    found.map(Json).ok_or_else(|| Problem::not_found(format!("no dependency is named `{name}`; there are: {}", known())))
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("no dependency is named `{name}`; there are: {}", known())))
 }
 
 /// The optional body of a verb.
@@ -92,13 +98,20 @@ async fn order(
     admin.check_write(&headers, peer)?;
     let said = if body.is_empty() { Ok(Said::default()) } else { serde_json::from_slice(&body) };
     let Said { by, reason } = said.map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body is `{{\"by\": \"...\", \"reason\": \"...\"}}`, both optional: {error}"))
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body is `{{\"by\": \"...\", \"reason\": \"...\"}}`, both optional: {error}"),
+        )
     })?;
     let event = admin.console.order(Order { dependency, verb, by, reason }).await?;
     Ok(Json(event))
 }
 
-async fn reload(State(admin): Shared, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn reload(
+    State(admin): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     admin.check_write(&headers, peer)?;
     admin.console.reload().await.map_err(|reason| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason))?;
     let revision = admin.console.status().revision;

@@ -71,23 +71,16 @@ fn check_all(files: &[PathBuf]) -> Vec<Checked> {
     let sources: Vec<_> = files.iter().map(|path| (path, config::text(path))).collect();
     let first: Vec<_> = sources
         .iter()
-        .map(|(path, source)| {
-            source
-                .as_ref()
-                .map(|source| check_deployment(source, path, &mut deployment))
-        })
+        .map(|(path, source)| source.as_ref().map(|source| check_deployment(source, path, &mut deployment)))
         .collect();
-    let second = sources
-        .iter()
-        .zip(first)
-        .map(|((path, source), first)| match (source, first) {
-            (Ok(_), Ok(Some(problems))) => Checked::new(path, Some(FileKind::Deployment), problems),
-            (Ok(source), _) => {
-                let (_, problems) = config::check_rollouts(source, path, deployment.as_ref());
-                Checked::new(path, Some(FileKind::Rollouts), problems)
-            }
-            (Err(problems), _) => Checked::new(path, None, problems.clone()),
-        });
+    let second = sources.iter().zip(first).map(|((path, source), first)| match (source, first) {
+        (Ok(_), Ok(Some(problems))) => Checked::new(path, Some(FileKind::Deployment), problems),
+        (Ok(source), _) => {
+            let (_, problems) = config::check_rollouts(source, path, deployment.as_ref());
+            Checked::new(path, Some(FileKind::Rollouts), problems)
+        }
+        (Err(problems), _) => Checked::new(path, None, problems.clone()),
+    });
     second.collect()
 }
 
@@ -103,18 +96,11 @@ fn check_deployment(source: &str, path: &Path, deployment: &mut Option<Deploymen
 
 impl Checked {
     fn new(path: &Path, kind: Option<FileKind>, problems: Problems) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            kind,
-            problems,
-        }
+        Self { path: path.to_path_buf(), kind, problems }
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.problems
-            .iter()
-            .filter(|problem| problem.severity == severity)
-            .count()
+        self.problems.iter().filter(|problem| problem.severity == severity).count()
     }
 
     fn print(&self, color: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
@@ -126,11 +112,7 @@ impl Checked {
             (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
         });
         let counts: Vec<_> = counts.into_iter().flatten().collect();
-        let verdict = if counts.is_empty() {
-            "valid".to_owned()
-        } else {
-            counts.join(", ")
-        };
+        let verdict = if counts.is_empty() { "valid".to_owned() } else { counts.join(", ") };
         writeln!(out, "{}: {verdict}", self.path.display())
     }
 
@@ -166,11 +148,8 @@ mod tests {
         let paths: Vec<_> = files.iter().map(write).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = check.run(&paths, &mut out, &mut err).expect("a Vec takes every write");
-        let text = |bytes| {
-            String::from_utf8(bytes)
-                .expect("UTF-8")
-                .replace(&format!("{}/", folder.path().display()), "")
-        };
+        let text =
+            |bytes| String::from_utf8(bytes).expect("UTF-8").replace(&format!("{}/", folder.path().display()), "");
         (code, text(out), text(err))
     }
 
@@ -178,10 +157,7 @@ mod tests {
     fn valid_files_are_named_and_exit_with_0() {
         let rollout = "[a]\nstage = \"shadow\"\nslo = 0.95\n";
         let result = check(Check::default(), &[("r.toml", rollout), ("c.toml", DEPLOYMENT)]);
-        assert_eq!(
-            result,
-            (VALID, "r.toml: valid\nc.toml: valid\n".to_owned(), String::new())
-        );
+        assert_eq!(result, (VALID, "r.toml: valid\nc.toml: valid\n".to_owned(), String::new()));
     }
 
     #[test]
@@ -190,21 +166,14 @@ mod tests {
         let (code, out, err) = check(Check::default(), &[("r.toml", rollout), ("c.toml", DEPLOYMENT)]);
         assert_eq!((code, out.as_str()), (INVALID, "r.toml: 1 error\nc.toml: valid\n"));
         assert!(err.contains("`b` is not a dependency of crossfade.toml"), "{err}");
-        assert_eq!(
-            check(Check::default(), &[("r.toml", rollout)]).0,
-            VALID,
-            "nothing to judge it by"
-        );
+        assert_eq!(check(Check::default(), &[("r.toml", rollout)]).0, VALID, "nothing to judge it by");
     }
 
     #[test]
     fn warnings_are_a_no_only_when_strict() {
         let rollout = "[a]\nstage = \"cutover\"\npercent = 100\nslo = 0.95\n";
         let files = [("r.toml", rollout)];
-        let strict = Check {
-            strict: true,
-            ..Check::default()
-        };
+        let strict = Check { strict: true, ..Check::default() };
         let (code, out, err) = check(strict, &files);
         assert_eq!((code, out.as_str()), (WARNED, "r.toml: 1 warning\n"));
         assert!(err.starts_with("warning: `a`: a single step"), "{err}");
@@ -214,9 +183,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_invalid() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = Check::default()
-            .run(&["nowhere/c.toml".into()], &mut out, &mut err)
-            .expect("written");
+        let code = Check::default().run(&["nowhere/c.toml".into()], &mut out, &mut err).expect("written");
         assert_eq!(code, INVALID);
         let err = String::from_utf8(err).expect("UTF-8");
         assert!(err.contains("cannot be read: No such file or directory"), "{err}");
@@ -224,10 +191,7 @@ mod tests {
 
     #[test]
     fn json_holds_every_file_and_problem() {
-        let json = Check {
-            json: true,
-            ..Check::default()
-        };
+        let json = Check { json: true, ..Check::default() };
         let (code, out, err) = check(json, &[("r.toml", "[a]\nstage = \"of\"\n"), ("c.toml", DEPLOYMENT)]);
         assert_eq!((code, err.as_str()), (INVALID, ""));
         let value: Value = serde_json::from_str(&out).expect("JSON");

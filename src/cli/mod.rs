@@ -28,7 +28,9 @@ const FAILED: u8 = 1;
 /// of V2 grow only while V2's hit rate meets its SLO.
 #[derive(Debug, Parser)]
 #[command(name = "crossfade", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 wrong usage or invalid configuration, 3 the answer is no.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed at run time, 2 wrong usage or invalid configuration, 3 the answer is no."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -240,7 +242,12 @@ fn print_buckets(salt: &str, keys: &[String], format: Format) -> Result<(), Fail
         writeln!(out)?;
     } else {
         for (key, bucket) in buckets {
-            writeln!(out, "{key}: bucket {bucket} of {}, served by V2 from {} % on", crate::bucket::BUCKETS, from(bucket))?;
+            writeln!(
+                out,
+                "{key}: bucket {bucket} of {}, served by V2 from {} % on",
+                crate::bucket::BUCKETS,
+                from(bucket)
+            )?;
         }
     }
     out.flush()?;
@@ -258,7 +265,12 @@ fn start_logging(filter: &str) {
         Ok(right) => (right, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(wants_color()).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(wants_color())
+        .with_target(false)
+        .init();
     if let Some(error) = wrong {
         tracing::warn!(%error, "the log filter makes no sense; logging at `info`");
     }

@@ -70,9 +70,7 @@ fn one_line(bytes: &[u8], current: &mut Option<Run>, output: &mut impl Write) ->
         return Ok(());
     }
     let Some(run) = current else {
-        return Err(LineError::Malformed(
-            "no run has begun: a line with \"k\":\"config\" comes first".into(),
-        ));
+        return Err(LineError::Malformed("no run has begun: a line with \"k\":\"config\" comes first".into()));
     };
     if run.take(&line, output)?.is_over() {
         *current = None;

@@ -40,10 +40,7 @@ pub struct Deployment {
 impl Deployment {
     /// The dependency of a name, with its index.
     pub fn dependency(&self, name: &str) -> Option<(usize, &Arc<Dependency>)> {
-        self.dependencies
-            .iter()
-            .enumerate()
-            .find(|(_, dependency)| dependency.name == name)
+        self.dependencies.iter().enumerate().find(|(_, dependency)| dependency.name == name)
     }
 
     /// This deployment as a running process can adopt it, and the keys that differ but need a restart: those of
@@ -253,9 +250,7 @@ mod tests {
         let read = |source: &str| parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
         let rest = "dependency.a.v2.url = \"http://a\"\n";
         let running = read(&format!("listen = [\"127.0.0.1:1\"]\n{rest}"));
-        let new = read(&format!(
-            "listen = [\"127.0.0.1:2\"]\nworkers = 2\nresponse_headers = false\n{rest}"
-        ));
+        let new = read(&format!("listen = [\"127.0.0.1:2\"]\nworkers = 2\nresponse_headers = false\n{rest}"));
         let (adopted, kept) = new.adopted_by(&running);
         assert_eq!(kept, ["listen", "workers"]);
         assert_eq!((&adopted.listen, adopted.response_headers), (&running.listen, false));

@@ -39,18 +39,8 @@ impl Live {
         mut allowed: impl FnMut(&str) -> Percent,
     ) -> Self {
         let plan = |name: &str| Arc::new(Plan::new(rollouts.entries.get(name).cloned(), allowed(name)));
-        let plans = deployment
-            .dependencies
-            .iter()
-            .map(|it| it.name.as_str())
-            .map(plan)
-            .collect();
-        Self {
-            revision,
-            deployment,
-            rollouts,
-            plans,
-        }
+        let plans = deployment.dependencies.iter().map(|it| it.name.as_str()).map(plan).collect();
+        Self { revision, deployment, rollouts, plans }
     }
 }
 
@@ -77,11 +67,7 @@ impl Plan {
             },
             None => Percent::ZERO,
         };
-        Self {
-            rollout,
-            allowed,
-            effective,
-        }
+        Self { rollout, allowed, effective }
     }
 
     /// The stage; `off` for a dependency that the rollout file does not name.
@@ -105,13 +91,8 @@ struct Shared {
 impl Handle {
     /// Starts with a first configuration.
     pub fn new(live: Live) -> Self {
-        let shared = Shared {
-            live: ArcSwap::from_pointee(live),
-            writing: Mutex::new(()),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { live: ArcSwap::from_pointee(live), writing: Mutex::new(()) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What is in force now. Wait-free; keep the result for as long as a request lasts.
@@ -142,9 +123,7 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("revision", &self.load().revision)
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("revision", &self.load().revision).finish_non_exhaustive()
     }
 }
 
@@ -161,9 +140,7 @@ mod tests {
         let deployment = parse_deployment(deployment, Path::new("crossfade.toml")).expect("valid");
         let rollouts = parse_rollouts(rollouts, Path::new("rollout.toml"), Some(&deployment)).expect("valid");
         let allowed = Percent::from_f64(allowed).expect("valid");
-        Live::new(Revision::default(), Arc::new(deployment), Arc::new(rollouts), |_| {
-            allowed
-        })
+        Live::new(Revision::default(), Arc::new(deployment), Arc::new(rollouts), |_| allowed)
     }
 
     #[test]
@@ -177,11 +154,7 @@ mod tests {
             ("a = { stage = \"complete\" }", 0.0, 100.0),
         ] {
             let live = live(rollouts, allowed);
-            assert_eq!(
-                live.plans[0].effective,
-                Percent::from_f64(expected).expect("valid"),
-                "{rollouts}"
-            );
+            assert_eq!(live.plans[0].effective, Percent::from_f64(expected).expect("valid"), "{rollouts}");
         }
     }
 
@@ -189,13 +162,7 @@ mod tests {
     fn a_reader_keeps_the_revision_it_began_with() {
         let handle = Handle::new(live("", 0.0));
         let before = handle.load();
-        handle.update(|live| Live {
-            revision: Revision {
-                number: live.revision.number + 1,
-                hash: 7,
-            },
-            ..live.clone()
-        });
+        handle.update(|live| Live { revision: Revision { number: live.revision.number + 1, hash: 7 }, ..live.clone() });
         assert_eq!((before.revision.number, handle.load().revision.number), (0, 1));
     }
 

@@ -53,9 +53,7 @@ impl PathPattern {
     /// Says what is wrong: no slash at the start, a character that no path may hold (RFC 3986, section 3.3), a name that
     /// is no identifier or stands twice, `{name...}` before the end.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let rest = text
-            .strip_prefix('/')
-            .ok_or_else(|| format!("`{}` does not start with /", text.escape_debug()))?;
+        let rest = text.strip_prefix('/').ok_or_else(|| format!("`{}` does not start with /", text.escape_debug()))?;
         let segments = rest.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
         let pattern = Self { segments };
         pattern.names_once()?;
@@ -158,10 +156,7 @@ pub(super) fn identifier(name: &str) -> Result<String, String> {
         return Err("a {name} takes a whole segment".to_owned());
     }
     if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(format!(
-            "{{{}}} is no name: use letters, digits and _",
-            name.escape_debug()
-        ));
+        return Err(format!("{{{}}} is no name: use letters, digits and _", name.escape_debug()));
     }
     if matches!(name, "path" | "query") {
         return Err(format!("{{{name}}} means the whole {name} of the request"));

@@ -66,11 +66,7 @@ impl Problems {
     pub(super) fn new(file: &Path, source: &str, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| (problem.span.start, problem.severity));
         list.dedup();
-        Self {
-            file: file.to_path_buf(),
-            source: source.to_owned(),
-            list,
-        }
+        Self { file: file.to_path_buf(), source: source.to_owned(), list }
     }
 
     /// The one problem of a file that could not even be read.

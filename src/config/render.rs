@@ -39,9 +39,7 @@ impl Problems {
         if problem.span.is_empty() && problem.span.start == 0 {
             return whole_file(title.element(Origin::path(file)), problem);
         }
-        let annotation = AnnotationKind::Primary
-            .span(problem.span.clone())
-            .label(problem.help.as_deref());
+        let annotation = AnnotationKind::Primary.span(problem.span.clone()).label(problem.help.as_deref());
         title.element(Snippet::source(self.source()).path(file).annotation(annotation))
     }
 

@@ -22,20 +22,12 @@ impl Deployment {
     ///
     /// `host` may carry a port, which is ignored; `path` is what was received, without query.
     pub fn route<'a>(&'a self, host: Option<&str>, path: &'a str, method: &Method) -> Option<Routed<'a>> {
-        let matching = self
-            .dependencies
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| it.matches.matches(host, path));
+        let matching = self.dependencies.iter().enumerate().filter(|(_, it)| it.matches.matches(host, path));
         // Of two equals the first one in the file wins, hence `rev`: `max_by_key` takes the last maximum.
         let (dependency, found) = matching.rev().max_by_key(|(_, it)| it.matches.specificity())?;
         let mut routes = found.routes.iter().enumerate();
         let (route, captures) = routes.find_map(|(n, route)| Some((n, route.matches(path, method)?)))?;
-        Some(Routed {
-            dependency,
-            route,
-            captures,
-        })
+        Some(Routed { dependency, route, captures })
     }
 }
 
@@ -79,8 +71,7 @@ fn without_port(authority: &str) -> &str {
 
 /// Whether `prefix` is made of the first segments of `path`.
 fn below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }
 
 #[cfg(test)]

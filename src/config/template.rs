@@ -129,10 +129,7 @@ struct Rendering {
 
 impl Rendering {
     fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: String::with_capacity(bytes),
-            in_query: false,
-        }
+        Self { out: String::with_capacity(bytes), in_query: false }
     }
 
     /// Literal text, which was checked when it was parsed.
@@ -144,9 +141,7 @@ impl Rendering {
     /// A path, or a part of one; within the query it stays one value.
     fn value(&mut self, text: &str) {
         let in_query = self.in_query;
-        self.encoded(text, |byte| {
-            is_path(byte) && !(in_query && matches!(byte, b'&' | b'+' | b';' | b'='))
-        });
+        self.encoded(text, |byte| is_path(byte) && !(in_query && matches!(byte, b'&' | b'+' | b';' | b'=')));
     }
 
     /// A query (RFC 3986, section 3.4).

@@ -56,11 +56,7 @@ pub fn watch(paths: Vec<PathBuf>, on_change: impl FnMut() + Send + 'static) -> i
             follower.follow(first, on_change);
         }
     })?;
-    Ok(Watch {
-        stop,
-        wake,
-        thread: Some(thread),
-    })
+    Ok(Watch { stop, wake, thread: Some(thread) })
 }
 
 impl Drop for Watch {
@@ -215,11 +211,7 @@ mod tests {
                 let _ = send.send(fs::read_to_string(&path).ok());
             })
             .expect("a thread");
-            Self {
-                folder,
-                contents,
-                watch,
-            }
+            Self { folder, contents, watch }
         }
 
         /// Waits until the file is seen with a content.
@@ -303,19 +295,13 @@ mod tests {
         let watched = Watched::new(plain);
         watched.write("rollout.toml", "1");
         watched.write("rollout.toml", "2");
-        assert_eq!(
-            watched.contents.recv_timeout(BOUND).expect("one report").as_deref(),
-            Some("2")
-        );
+        assert_eq!(watched.contents.recv_timeout(BOUND).expect("one report").as_deref(), Some("2"));
     }
 
     #[test]
     fn a_file_in_the_middle_of_being_written_is_waited_for() {
         let mut reads = ["half", "whole", "whole", "later"].into_iter();
-        assert_eq!(
-            settle(|| reads.next().expect("no more reads than needed"), || ()),
-            "whole"
-        );
+        assert_eq!(settle(|| reads.next().expect("no more reads than needed"), || ()), "whole");
     }
 
     #[test]
@@ -336,10 +322,7 @@ mod tests {
         let open = AccessKind::Open(AccessMode::Any);
         let read = AccessKind::Close(AccessMode::Read);
         let written = AccessKind::Close(AccessMode::Write);
-        assert_eq!(
-            [open, read, written].map(|kind| is_reading(EventKind::Access(kind))),
-            [true, true, false]
-        );
+        assert_eq!([open, read, written].map(|kind| is_reading(EventKind::Access(kind))), [true, true, false]);
         assert!(!is_reading(EventKind::Any));
     }
 

@@ -56,7 +56,13 @@ impl Control {
     ///
     /// # Errors
     /// As [`OpenError`] tells.
-    pub fn open(mut files: Files, data_dir: DataDir, desk: Desk, totals: Arc<Totals>, origin: Instant) -> Result<Self, OpenError> {
+    pub fn open(
+        mut files: Files,
+        data_dir: DataDir,
+        desk: Desk,
+        totals: Arc<Totals>,
+        origin: Instant,
+    ) -> Result<Self, OpenError> {
         let saved = restore(&data_dir.gate_state()).map_err(OpenError::State)?;
         let last_good = saved.as_ref().map(|saved| saved.rollout.as_str());
         let reloaded = files.open_rollout(last_good).map_err(OpenError::Rollout)?;
@@ -69,8 +75,18 @@ impl Control {
         });
         let record = Record::new(saved.last_event, desk.events.clone(), Arc::clone(&totals));
         let revision = files.revision(saved.revision);
-        let mut control =
-            Self { files, revision, migrations: Vec::new(), record, live, totals, desk, data_dir, origin, store_error: None };
+        let mut control = Self {
+            files,
+            revision,
+            migrations: Vec::new(),
+            record,
+            live,
+            totals,
+            desk,
+            data_dir,
+            origin,
+            store_error: None,
+        };
         control.count_reload(&reloaded);
         control.set_migrations(&saved.migrations);
         control.publish();
@@ -352,7 +368,8 @@ impl Control {
 
 fn is_configured(deployment: &Deployment, dependency: &str, route: Option<&str>) -> bool {
     let found = deployment.dependencies.iter().find(|it| it.name == dependency);
-    dependency == "none" || found.is_some_and(|found| route.is_none_or(|route| found.routes.iter().any(|it| it.name == route)))
+    dependency == "none"
+        || found.is_some_and(|found| route.is_none_or(|route| found.routes.iter().any(|it| it.name == route)))
 }
 
 fn nothing_to_do(verb: Verb) -> &'static str {

@@ -67,9 +67,7 @@ impl Detectors {
         let dt = span.since(&mut self.v1_clock);
         let growth = rules.v1_fell.bets.growth(seen);
         let factor = growth.map(f64::exp);
-        peaks.v1_fell = peaks
-            .v1_fell
-            .max(self.v1_fell.step(&rules.v1_fell, dt, &growth, &factor));
+        peaks.v1_fell = peaks.v1_fell.max(self.v1_fell.step(&rules.v1_fell, dt, &growth, &factor));
     }
 
     /// The pairs of one bucket.

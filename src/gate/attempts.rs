@@ -30,10 +30,7 @@ pub(super) struct Attempts {
 impl Default for Attempts {
     /// Step 0, for the first time.
     fn default() -> Self {
-        Self {
-            step: 0,
-            begun: vec![1],
-        }
+        Self { step: 0, begun: vec![1] }
     }
 }
 

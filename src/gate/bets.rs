@@ -20,20 +20,12 @@ pub(super) struct Weighed {
 impl Weighed {
     /// Outcomes of one backend.
     pub(super) fn outcomes(rich: u64, fallback: u64, phi: f64) -> Self {
-        Self {
-            good: rich as f64 / phi,
-            same: 0.0,
-            bad: fallback as f64 / phi,
-        }
+        Self { good: rich as f64 / phi, same: 0.0, bad: fallback as f64 / phi }
     }
 
     /// Outcomes of pairs.
     pub(super) fn pairs(better: u64, same: u64, worse: u64, phi: f64) -> Self {
-        Self {
-            good: better as f64 / phi,
-            same: same as f64 / phi,
-            bad: worse as f64 / phi,
-        }
+        Self { good: better as f64 / phi, same: same as f64 / phi, bad: worse as f64 / phi }
     }
 }
 
@@ -104,13 +96,7 @@ impl<const K: usize> Bets<K> {
     }
 
     fn new(weights: [f64; K], good: [f64; K], same: [f64; K], bad: [f64; K]) -> Self {
-        Self {
-            weights,
-            log_weights: weights.map(f64::ln),
-            good,
-            same,
-            bad,
-        }
+        Self { weights, log_weights: weights.map(f64::ln), good, same, bad }
     }
 
     /// By how much each bet grows, in logarithms.

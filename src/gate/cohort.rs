@@ -137,12 +137,7 @@ impl Cohorts {
             self.v2_from += 1;
             let fallback = u64::from(fallback) + expired;
             if u64::from(rich) + fallback > 0 {
-                return Some(Finished {
-                    bucket,
-                    rich: rich.into(),
-                    fallback,
-                    expired,
-                });
+                return Some(Finished { bucket, rich: rich.into(), fallback, expired });
             }
         }
         None
@@ -202,11 +197,7 @@ impl Cohorts {
         let running_ends = (self.end > self.running()).then(|| (self.running() + 1) * self.width);
         let v2 = (self.v2_from < self.end).then(|| self.due_at(self.v2_from));
         let pairs = (self.pairs_from < self.end).then(|| self.due_at(self.pairs_from));
-        [running_ends, v2, pairs]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(u64::MAX)
+        [running_ends, v2, pairs].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 }
 

@@ -65,13 +65,7 @@ impl Counts {
 
     /// The increments that concern V1 and the comparison with it.
     pub(super) fn of_v1(&self) -> Self {
-        Self {
-            started: 0,
-            rich: 0,
-            fallback: 0,
-            withdrawn: 0,
-            ..*self
-        }
+        Self { started: 0, rich: 0, fallback: 0, withdrawn: 0, ..*self }
     }
 
     /// Adds; a count that would pass `u32::MAX` stays there (four billion in one tick).

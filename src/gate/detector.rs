@@ -34,13 +34,7 @@ impl<const K: usize> Watch<K> {
         // One nat above the alarm for each bet: enough to stay in alarm through an outage, little
         // enough to come back soon after it.
         let ceiling = bets.weights.map(|w| alarm_s * std::f64::consts::E / w);
-        Self {
-            bets,
-            alarm_s,
-            head_start_s: 0.0,
-            blip: None,
-            ceiling,
-        }
+        Self { bets, alarm_s, head_start_s: 0.0, blip: None, ceiling }
     }
 
     /// With stakes from the start.
@@ -53,10 +47,7 @@ impl<const K: usize> Watch<K> {
     #[must_use]
     pub(super) fn tolerating(self, blip_s: f64) -> Self {
         let per_second = self.alarm_s.ln() / blip_s;
-        let blip = (blip_s > 0.0).then(|| Blip {
-            per_second,
-            most: (0.1 * per_second).max(4.5),
-        });
+        let blip = (blip_s > 0.0).then(|| Blip { per_second, most: (0.1 * per_second).max(4.5) });
         Self { blip, ..self }
     }
 }
@@ -81,10 +72,7 @@ impl<const K: usize> Detector<K> {
     }
 
     fn with_stakes(watch: &Watch<K>, seconds: f64) -> Self {
-        Self {
-            stakes: [seconds; K],
-            budget: watch.blip.map_or(0.0, |blip| blip.most),
-        }
+        Self { stakes: [seconds; K], budget: watch.blip.map_or(0.0, |blip| blip.most) }
     }
 
     /// A stretch of `dt` seconds during which the bets grew by `growth`, whose exponential is `factor`.
@@ -112,10 +100,6 @@ impl<const K: usize> Detector<K> {
 
     /// The detector's level in seconds; alarm at `watch.alarm_s`.
     pub(super) fn level(&self, watch: &Watch<K>) -> f64 {
-        self.stakes
-            .iter()
-            .zip(&watch.bets.weights)
-            .map(|(stake, w)| stake * w)
-            .sum()
+        self.stakes.iter().zip(&watch.bets.weights).map(|(stake, w)| stake * w).sum()
     }
 }

@@ -17,19 +17,12 @@ fn rows(table: &Value) -> Vec<Vec<f64>> {
 }
 
 fn numbers(row: &Value) -> Vec<f64> {
-    row.as_array()
-        .expect("a list")
-        .iter()
-        .map(|x| x.as_f64().expect("a number"))
-        .collect()
+    row.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
 }
 
 /// Relative above one, absolute below.
 fn assert_close(mine: f64, golden: f64, tolerance: f64, what: &str) {
-    assert!(
-        (mine - golden).abs() <= tolerance * golden.abs().max(1.0),
-        "{what}: {mine} instead of {golden}"
-    );
+    assert!((mine - golden).abs() <= tolerance * golden.abs().max(1.0), "{what}: {mine} instead of {golden}");
 }
 
 #[test]
@@ -56,9 +49,7 @@ fn grids_and_weights_are_the_frozen_ones() {
 #[test]
 fn evidence_of_one_backend_is_exact() {
     for row in rows(&golden()["log_e"]) {
-        let [p0, rich, fallback, up, down] = row[..] else {
-            panic!("five columns")
-        };
+        let [p0, rich, fallback, up, down] = row[..] else { panic!("five columns") };
         let seen = Weighed::outcomes(rich as u64, fallback as u64, 1.0);
         let what = format!("{rich} rich, {fallback} fallback against {p0}");
         assert_close(Bets::above(p0).log_e(seen), up, 1e-9, &what);
@@ -69,9 +60,7 @@ fn evidence_of_one_backend_is_exact() {
 #[test]
 fn evidence_of_pairs_is_exact() {
     for row in rows(&golden()["log_e_pair"]) {
-        let [margin, better, same, worse, up, down] = row[..] else {
-            panic!("six columns")
-        };
+        let [margin, better, same, worse, up, down] = row[..] else { panic!("six columns") };
         let seen = Weighed::pairs(better as u64, same as u64, worse as u64, 1.0);
         let what = format!("{better}/{same}/{worse} pairs, margin {margin}");
         assert_close(Bets::pairs_above(margin).log_e(seen), up, 1e-9, &what);
@@ -83,9 +72,7 @@ fn evidence_of_pairs_is_exact() {
 fn promotes_exactly_up_to_the_golden_number_of_fallbacks() {
     let bets = Bets::above(0.95);
     let golden = golden();
-    let tables = golden["promote_boundary_slo_0.95"]["rows"]
-        .as_object()
-        .expect("by alpha");
+    let tables = golden["promote_boundary_slo_0.95"]["rows"].as_object().expect("by alpha");
     for (alpha, row) in tables {
         let need = (1.0 / alpha.parse::<f64>().expect("a number")).ln();
         for (n, most) in row.as_object().expect("by number of requests") {
@@ -102,9 +89,7 @@ fn promotes_exactly_up_to_the_golden_number_of_fallbacks() {
 #[test]
 fn intervals_are_the_golden_ones() {
     for row in rows(&golden()["confidence_sequence"]) {
-        let [rich, fallback, confidence, lo, hi] = row[..] else {
-            panic!("five columns")
-        };
+        let [rich, fallback, confidence, lo, hi] = row[..] else { panic!("five columns") };
         let mine = interval(rich as u64, fallback as u64, 1.0, confidence);
         assert_close(mine.lo, lo, 1e-6, "lower end");
         assert_close(mine.hi, hi, 1e-6, "upper end");

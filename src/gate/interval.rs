@@ -24,15 +24,8 @@ pub fn interval(rich: u64, fallback: u64, phi: f64, confidence: f64) -> Interval
     let need = (2.0 / (1.0 - confidence)).ln();
     let seen = Weighed::outcomes(rich, fallback, phi);
     let rate = rich as f64 / samples as f64;
-    let lo = if rate <= 1e-9 {
-        0.0
-    } else {
-        bisect(1e-9, rate, |p| Bets::above(p).log_e(seen) >= need).0
-    };
-    let hi = bisect(rate.min(1.0 - 1e-12), 1.0 - 1e-12, |p| {
-        Bets::below_finely(p).log_e(seen) < need
-    })
-    .1;
+    let lo = if rate <= 1e-9 { 0.0 } else { bisect(1e-9, rate, |p| Bets::above(p).log_e(seen) >= need).0 };
+    let hi = bisect(rate.min(1.0 - 1e-12), 1.0 - 1e-12, |p| Bets::below_finely(p).log_e(seen) < need).1;
     Interval { lo, hi: hi.max(rate) }
 }
 

@@ -161,12 +161,7 @@ impl Judge {
 
     /// The same for V1.
     pub fn v1_interval(&self) -> Interval {
-        let Evidence {
-            v1_samples,
-            v1_rich,
-            phi,
-            ..
-        } = self.verdict.evidence;
+        let Evidence { v1_samples, v1_rich, phi, .. } = self.verdict.evidence;
         interval(v1_rich, v1_samples - v1_rich, phi, self.settings.params.confidence)
     }
 
@@ -295,13 +290,7 @@ impl Judge {
         let kind = reason.kind();
         let is_new = (kind, reason) != (self.verdict.kind, self.verdict.reason);
         let since = if is_new { self.now } else { self.verdict.since };
-        self.verdict = Verdict {
-            kind,
-            reason,
-            scope,
-            evidence,
-            since,
-        };
+        self.verdict = Verdict { kind, reason, scope, evidence, since };
         self.next = self.next_due();
     }
 
@@ -314,11 +303,7 @@ impl Judge {
         if let [only] = self.readings.as_slice() {
             return self.read(only);
         }
-        let mut all = Reading {
-            sums: total,
-            phi: 1.0,
-            ..Reading::default()
-        };
+        let mut all = Reading { sums: total, phi: 1.0, ..Reading::default() };
         for reading in &self.readings {
             all.join(reading);
         }
@@ -327,11 +312,7 @@ impl Judge {
     }
 
     fn pool_quiet_routes(&mut self) {
-        self.other = Reading {
-            phi: 1.0,
-            blocks: u32::MAX,
-            ..Reading::default()
-        };
+        self.other = Reading { phi: 1.0, blocks: u32::MAX, ..Reading::default() };
         let (min_samples, elapsed_s) = (self.settings.params.min_samples, self.elapsed_s());
         for reading in &self.readings {
             let samples = reading.sums.samples();
@@ -371,10 +352,7 @@ impl Judge {
 
     /// What a restart of the process may go on with: finished buckets only, never more than was seen.
     pub fn save(&self) -> SavedEvidence {
-        let saved = |(name, route): (&String, &Route)| SavedRoute {
-            name: name.clone(),
-            evidence: route.save(),
-        };
+        let saved = |(name, route): (&String, &Route)| SavedRoute { name: name.clone(), evidence: route.save() };
         SavedEvidence {
             slo: self.settings.params.slo,
             margin: self.settings.params.margin,

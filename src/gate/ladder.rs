@@ -108,15 +108,12 @@ impl Ladder {
 
     /// The next step up; `None` at the ceiling.
     pub fn next_step(&self) -> Option<Percent> {
-        (self.plan.stage == Stage::Cutover)
-            .then(|| self.plan.next(self.allowed))
-            .flatten()
+        (self.plan.stage == Stage::Cutover).then(|| self.plan.next(self.allowed)).flatten()
     }
 
     /// The next step waits for a person.
     pub fn needs_approval(&self) -> bool {
-        self.next_step()
-            .is_some_and(|step| self.plan.approve.contains(&step) && !self.approved.contains(&step))
+        self.next_step().is_some_and(|step| self.plan.approve.contains(&step) && !self.approved.contains(&step))
     }
 
     /// Least seconds at the present percent, for [`Judge::set_bake`].
@@ -132,11 +129,7 @@ impl Ladder {
             Kind::Promote if self.next_step().is_some() => self.restraint(unix_s).unwrap_or(verdict.reason),
             _ => verdict.reason,
         };
-        Verdict {
-            reason,
-            kind: reason.kind(),
-            ..*verdict
-        }
+        Verdict { reason, kind: reason.kind(), ..*verdict }
     }
 
     /// Acts on a verdict. `unix_s` is compared with the freeze windows only.
@@ -212,10 +205,7 @@ impl Ladder {
     /// One step up, if nobody and nothing stands in the way.
     fn promote(&mut self, unix_s: i64, reaction: &mut Reaction) {
         let from = self.allowed;
-        let Some(to) = self
-            .next_step()
-            .filter(|_| !self.rolled_back && self.restraint(unix_s).is_none())
-        else {
+        let Some(to) = self.next_step().filter(|_| !self.rolled_back && self.restraint(unix_s).is_none()) else {
             return;
         };
         self.allowed = to;
@@ -243,10 +233,7 @@ impl Ladder {
         if self.phase == Phase::AwaitingApproval {
             self.phase = Phase::Proving;
         }
-        Reaction {
-            events: vec![Event::Approve { step }],
-            restart: None,
-        }
+        Reaction { events: vec![Event::Approve { step }], restart: None }
     }
 
     /// A person stops promotions; rollbacks still happen.
@@ -255,10 +242,7 @@ impl Ladder {
             return Reaction::default();
         }
         self.phase = self.phase_after(None, unix_s);
-        Reaction {
-            events: vec![Event::Pause],
-            restart: None,
-        }
+        Reaction { events: vec![Event::Pause], restart: None }
     }
 
     /// A person lifts a pause, or a latched rollback; after that, V2 is proven again from no evidence.
@@ -273,10 +257,7 @@ impl Ladder {
             self.allowed = self.without_gate().unwrap_or(self.allowed);
         }
         self.phase = self.phase_after(None, unix_s);
-        Reaction {
-            events: vec![Event::Resume],
-            restart: was_rolled_back.then_some(Restart::Again),
-        }
+        Reaction { events: vec![Event::Resume], restart: was_rolled_back.then_some(Restart::Again) }
     }
 
     /// A person takes V2 back. Always works, with or without a gate.
@@ -305,13 +286,7 @@ impl Ladder {
         let restart = self.restart_after(&old, before, lifted || touched == Touched::Evidence);
         self.done &= restart.is_none() && self.is_at_ceiling();
         self.phase = self.phase_after(None, unix_s);
-        Reaction {
-            events: vec![Event::Edit {
-                from,
-                to: self.effective(),
-            }],
-            restart,
-        }
+        Reaction { events: vec![Event::Edit { from, to: self.effective() }], restart }
     }
 
     /// What stays allowed when the stage or the ceiling changed.

@@ -23,13 +23,7 @@ impl Mirror {
         before.hit_rate()?;
         let lo = interval(before.rich, before.fallback, 1.0, confidence).lo;
         let watch = Watch::new(Bets::below(lo.clamp(1e-6, 1.0 - 1e-6)), every_s);
-        Some(Self {
-            watch,
-            detector: Detector::start(&watch),
-            seen,
-            clock: now,
-            hurts: false,
-        })
+        Some(Self { watch, detector: Detector::start(&watch), seen, clock: now, hurts: false })
     }
 
     /// V1 is below its level.

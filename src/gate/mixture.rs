@@ -27,38 +27,17 @@ struct Shape {
 
 /// Alternatives of "better than the SLO": V2 is to be promoted.
 pub(super) fn up() -> Mixture<16> {
-    Shape {
-        first: 0.02,
-        last: 6.0,
-        mode: 0.7,
-        spread: 0.9,
-        even: 0.10,
-    }
-    .spread()
+    Shape { first: 0.02, last: 6.0, mode: 0.7, spread: 0.9, even: 0.10 }.spread()
 }
 
 /// Alternatives of "worse than the floor": V2 is to be rolled back.
 pub(super) fn down() -> Mixture<8> {
-    Shape {
-        first: 0.12,
-        last: 4.0,
-        mode: 0.8,
-        spread: 1.0,
-        even: 0.10,
-    }
-    .spread()
+    Shape { first: 0.12, last: 4.0, mode: 0.8, spread: 1.0, even: 0.10 }.spread()
 }
 
 /// Stakes on pairs, as shares of the largest one that cannot ruin.
 pub(super) fn pair() -> Mixture<16> {
-    Shape {
-        first: 0.003,
-        last: 0.98,
-        mode: 0.5,
-        spread: 1.3,
-        even: 0.20,
-    }
-    .spread()
+    Shape { first: 0.003, last: 0.98, mode: 0.5, spread: 1.3, even: 0.20 }.spread()
 }
 
 impl Shape {

@@ -87,8 +87,6 @@ impl Plan {
     }
 
     pub(super) fn is_frozen(&self, unix_s: i64) -> bool {
-        self.freeze
-            .iter()
-            .any(|window| (window.from..window.to).contains(&unix_s))
+        self.freeze.iter().any(|window| (window.from..window.to).contains(&unix_s))
     }
 }

@@ -82,13 +82,7 @@ impl Reading {
     fn requests_for_slo(&self, slo: f64, need: f64) -> Option<f64> {
         let rate = self.sums.rich as f64 / self.sums.samples() as f64;
         let lacking = (need - self.log_e).max(0.0) * self.phi;
-        (rate > slo || lacking == 0.0).then(|| {
-            if lacking == 0.0 {
-                0.0
-            } else {
-                lacking / relative_entropy(rate, slo)
-            }
-        })
+        (rate > slo || lacking == 0.0).then(|| if lacking == 0.0 { 0.0 } else { lacking / relative_entropy(rate, slo) })
     }
 
     fn requests_for_v1(&self, bets: &Bets<16>, need: f64) -> Option<f64> {

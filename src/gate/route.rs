@@ -115,41 +115,22 @@ impl Route {
         let pending = self.look_ahead(rules, &mut peaks);
         self.end_shared_outage(rules, &mut peaks);
         let phi = self.phi(rules);
-        let mut reading = Reading {
-            sums: self.known,
-            pending,
-            phi,
-            peaks,
-            ..Reading::default()
-        };
+        let mut reading = Reading { sums: self.known, pending, phi, peaks, ..Reading::default() };
         reading.blocks = self.clustering.blocks();
         reading.weigh(rules);
         reading
     }
 
     fn phi(&self, rules: &Rules) -> f64 {
-        if rules.measures_clustering {
-            self.clustering.phi()
-        } else {
-            1.0
-        }
+        if rules.measures_clustering { self.clustering.phi() } else { 1.0 }
     }
 
     fn span(&self, rules: &Rules, bucket: u64) -> Span {
-        Span {
-            bucket,
-            seconds: self.cohorts.width() as f64 * rules.tick_s,
-        }
+        Span { bucket, seconds: self.cohorts.width() as f64 * rules.tick_s }
     }
 
     fn finish_v2(&mut self, rules: &Rules, peaks: &mut Levels) {
-        while let Some(Finished {
-            bucket,
-            rich,
-            fallback,
-            expired,
-        }) = self.cohorts.next_v2()
-        {
+        while let Some(Finished { bucket, rich, fallback, expired }) = self.cohorts.next_v2() {
             let span = self.span(rules, bucket);
             let silence = bucket.saturating_sub(self.detectors.v2_clock);
             let seen = Weighed::outcomes(rich, fallback, self.phi(rules));

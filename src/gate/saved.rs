@@ -58,10 +58,7 @@ impl SavedEvidence {
 
 impl<const K: usize> From<&Detector<K>> for SavedDetector {
     fn from(detector: &Detector<K>) -> Self {
-        Self {
-            stakes: detector.stakes.to_vec(),
-            budget: detector.budget,
-        }
+        Self { stakes: detector.stakes.to_vec(), budget: detector.budget }
     }
 }
 
@@ -73,10 +70,7 @@ impl SavedDetector {
             return;
         };
         if stakes.iter().all(is_sound) && is_sound(&self.budget) {
-            *detector = Detector {
-                stakes,
-                budget: self.budget,
-            };
+            *detector = Detector { stakes, budget: self.budget };
         }
     }
 }

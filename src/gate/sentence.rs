@@ -34,29 +34,20 @@ impl Judge {
         match verdict.reason {
             Reason::WorseThanV1 => {
                 let lost = Share(it.v2_worse as f64 / it.pairs().max(1) as f64);
-                format!(
-                    "V2 loses {lost} of the requests that V1 answers (margin {})",
-                    Share(params.margin)
-                )
+                format!("V2 loses {lost} of the requests that V1 answers (margin {})", Share(params.margin))
             }
             Reason::SharedOutage => format!("V1 fell as well ({v1}; V2 {v2}): nobody is to blame yet"),
             Reason::V1NoBetter => format!("V2 is at {v2}, V1 at {v1}: rolling back would hurt"),
             Reason::BelowSlo => {
                 let floor = Share(self.settings().floor);
-                format!(
-                    "V2 fell below {floor} (SLO {slo}); {v2} of {} requests were rich",
-                    Count(it.samples as f64)
-                )
+                format!("V2 fell below {floor} (SLO {slo}); {v2} of {} requests were rich", Count(it.samples as f64))
             }
             Reason::Blip => format!("V2 is failing; if it lasts {} s, V2 is rolled back", params.blip_s),
             Reason::MirrorHurtsV1 => format!("V1 fell to {v1} since mirroring began, below its level before"),
             Reason::NoData if it.samples == 0 => "no outcome of V2 so far".into(),
             Reason::NoData => format!("no outcome of V2 for more than {} s", params.stale_after_s),
             Reason::Coverage => coverage(it, params.coverage),
-            Reason::MinSamples => format!(
-                "{} of the {} requests a promotion needs",
-                it.samples, params.min_samples
-            ),
+            Reason::MinSamples => format!("{} of the {} requests a promotion needs", it.samples, params.min_samples),
             Reason::NoPairs => "no request was answered by both backends: nothing to compare V2 with".into(),
             Reason::Bake => self.bake_in_words(it),
             Reason::FreezeWindow => "the evidence suffices; no promotion inside a freeze window".into(),
@@ -78,16 +69,10 @@ impl Judge {
 
     fn bake_in_words(&self, it: &Evidence) -> String {
         if it.bake_left_s > 0.0 {
-            format!(
-                "the least time on this step is over in {} s",
-                Count(it.bake_left_s.ceil())
-            )
+            format!("the least time on this step is over in {} s", Count(it.bake_left_s.ceil()))
         } else {
             let needed = self.settings().min_blocks;
-            format!(
-                "{} of the {needed} blocks are measured that tell how much misses cluster",
-                it.blocks
-            )
+            format!("{} of the {needed} blocks are measured that tell how much misses cluster", it.blocks)
         }
     }
 }
@@ -98,10 +83,7 @@ fn coverage(it: &Evidence, needed: f64) -> String {
         return "replicas are missing: their requests are not in the evidence".into();
     }
     let share = Share(it.samples as f64 / eligible as f64);
-    format!(
-        "only {share} of the eligible requests were scored ({} needed)",
-        Share(needed)
-    )
+    format!("only {share} of the eligible requests were scored ({} needed)", Share(needed))
 }
 
 fn undecided(it: &Evidence, slo: Share) -> String {
@@ -130,11 +112,7 @@ impl fmt::Display for Share {
             _ => 1,
         };
         let text = format!("{percent:.digits$}");
-        let short = if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            &text
-        };
+        let short = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
         write!(f, "{short} %")
     }
 }
@@ -175,10 +153,7 @@ mod tests {
     #[test]
     fn rates_keep_the_digits_that_matter() {
         let texts = [0.964, 0.95, 1.0, 0.9999, 0.99995, 0.5, 0.031].map(|rate| Share(rate).to_string());
-        assert_eq!(
-            texts,
-            ["96.4 %", "95 %", "100 %", "99.99 %", "99.995 %", "50 %", "3.1 %"]
-        );
+        assert_eq!(texts, ["96.4 %", "95 %", "100 %", "99.99 %", "99.995 %", "50 %", "3.1 %"]);
     }
 
     #[test]

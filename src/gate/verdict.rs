@@ -136,20 +136,13 @@ impl View<'_> {
             return Some((Reason::Coverage, Scope::All));
         }
         let matters = |sums: &Sums| sums.samples() + sums.shed >= self.settings.params.min_samples;
-        let bare = self
-            .routes
-            .iter()
-            .position(|route| matters(&route.sums) && !covered(&route.sums))?;
+        let bare = self.routes.iter().position(|route| matters(&route.sums) && !covered(&route.sums))?;
         Some((Reason::Coverage, Scope::Route(bare)))
     }
 
     /// Row 9.
     fn too_few(&self) -> Option<Decision> {
-        if let Some(awaited) = self
-            .routes
-            .iter()
-            .position(|route| self.standing(route) == Standing::Awaited)
-        {
+        if let Some(awaited) = self.routes.iter().position(|route| self.standing(route) == Standing::Awaited) {
             return Some((Reason::MinSamples, Scope::Route(awaited)));
         }
         if self.subjects().next().is_none() {
@@ -158,10 +151,7 @@ impl View<'_> {
         if !self.settings.wants_v1() {
             return None;
         }
-        let (pairs, scope) = self
-            .subjects()
-            .map(|(scope, it)| (it.sums.pairs(), scope))
-            .min_by_key(|it| it.0)?;
+        let (pairs, scope) = self.subjects().map(|(scope, it)| (it.sums.pairs(), scope)).min_by_key(|it| it.0)?;
         match pairs {
             0 => Some((Reason::NoPairs, scope)),
             n if n < self.settings.params.min_samples => Some((Reason::MinSamples, scope)),
@@ -216,16 +206,8 @@ impl View<'_> {
 
     /// The weaker one of the kinds of evidence that a promotion needs, nats.
     fn evidence(&self, route: &Reading) -> f64 {
-        let by_slo = if self.settings.wants_slo() {
-            route.log_e
-        } else {
-            f64::INFINITY
-        };
-        let by_v1 = if self.settings.wants_v1() {
-            route.log_e_pairs
-        } else {
-            f64::INFINITY
-        };
+        let by_slo = if self.settings.wants_slo() { route.log_e } else { f64::INFINITY };
+        let by_v1 = if self.settings.wants_v1() { route.log_e_pairs } else { f64::INFINITY };
         by_slo.min(by_v1)
     }
 
@@ -233,9 +215,7 @@ impl View<'_> {
     fn subjects(&self) -> impl Iterator<Item = (Scope, &Reading)> {
         let judged = |(_, route): &(usize, &Reading)| self.standing(route) == Standing::Judged;
         let alone = self.routes.iter().enumerate().filter(judged);
-        alone
-            .map(|(at, route)| (Scope::Route(at), route))
-            .chain(self.other.map(|other| (Scope::Other, other)))
+        alone.map(|(at, route)| (Scope::Route(at), route)).chain(self.other.map(|other| (Scope::Other, other)))
     }
 
     fn standing(&self, route: &Reading) -> Standing {

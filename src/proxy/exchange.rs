@@ -16,13 +16,13 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::account::Account;
+use super::capture::Capture;
 use super::head;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
 use super::refuse;
 use super::relay::{Relay, ServedBody};
-use super::capture::Capture;
 use super::rescue::{self, Choice, Held};
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
@@ -258,5 +258,8 @@ fn refused(account: Account, answer: Response<Full<Bytes>>) -> Response<ServedBo
 
 /// The host a request is for: of its target in absolute form, else of its `Host` (RFC 9112, section 3.2).
 fn host(head: &request::Parts) -> Option<&str> {
-    head.uri.authority().map(http::uri::Authority::as_str).or_else(|| head.headers.get(http::header::HOST)?.to_str().ok())
+    head.uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| head.headers.get(http::header::HOST)?.to_str().ok())
 }

@@ -38,7 +38,10 @@ fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
 }
 
 fn is_needed(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "host" | "content-length" | "content-encoding" | "content-type" | "cookie" | "authorization")
+    matches!(
+        name.as_str(),
+        "host" | "content-length" | "content-encoding" | "content-type" | "cookie" | "authorization"
+    )
 }
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
@@ -53,7 +56,13 @@ pub(super) fn forwardable(mut head: request::Parts) -> request::Parts {
 }
 
 /// The request for one backend.
-pub(super) fn leg(mut head: request::Parts, body: LegBody, spec: &BackendSpec, route: &Route, role: Role) -> Request<LegBody> {
+pub(super) fn leg(
+    mut head: request::Parts,
+    body: LegBody,
+    spec: &BackendSpec,
+    route: &Route,
+    role: Role,
+) -> Request<LegBody> {
     map(&mut head, &spec.request, route);
     if role != Role::Primary {
         head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));

@@ -30,7 +30,13 @@ pub(super) struct Answering {
 
 impl Leg {
     /// `None` only for a V1 that was removed.
-    pub(super) fn new(target: &Target, pair: &Rc<Pair>, backend: Backend, method: &Method, conditional: bool) -> Option<Self> {
+    pub(super) fn new(
+        target: &Target,
+        pair: &Rc<Pair>,
+        backend: Backend,
+        method: &Method,
+        conditional: bool,
+    ) -> Option<Self> {
         let upstream = Rc::clone(target.upstream(backend)?);
         Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional })
     }

@@ -40,7 +40,13 @@ enum Leg {
 
 impl Pair {
     /// Both legs, or the primary alone. Whose answer is served is still to be [decided](Self::serve).
-    pub(super) fn new(route: Rc<RouteView>, primary: Backend, with_shadow: bool, started: u64, excluded: bool) -> Rc<Self> {
+    pub(super) fn new(
+        route: Rc<RouteView>,
+        primary: Backend,
+        with_shadow: bool,
+        started: u64,
+        excluded: bool,
+    ) -> Rc<Self> {
         let mut legs = [Leg::NotCalled; 2];
         legs[primary as usize] = Leg::Pending;
         if with_shadow {

@@ -73,7 +73,8 @@ impl Relay {
     ) -> Self {
         let (rest, unscored) = rest.unzip();
         let known: u64 = held.iter().map(|piece| piece.len() as u64).sum();
-        let size_hint = rest.as_ref().map_or_else(|| SizeHint::with_exact(known), |rest| plus(known, &rest.size_hint()));
+        let size_hint =
+            rest.as_ref().map_or_else(|| SizeHint::with_exact(known), |rest| plus(known, &rest.size_hint()));
         let mut relay = Self { held, rest, size_hint, unscored, open: Some(open), status, worker };
         relay.finish_at_the_end();
         relay

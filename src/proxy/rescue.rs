@@ -11,13 +11,13 @@ use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
 use super::leg::Answering;
+use super::pair::Pair;
 use super::scoring::Complete;
 use super::shadow::Collected;
-use super::pair::Pair;
 use super::tee::LegBody;
 use super::worker::Worker;
-use crate::outcome::{Cause, Outcome};
 use crate::backend::Backend;
+use crate::outcome::{Cause, Outcome};
 use crate::score::Score;
 use crate::upstream::{AnswerBody, UpstreamError};
 

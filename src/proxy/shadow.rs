@@ -47,7 +47,12 @@ impl Shadow {
     }
 }
 
-async fn collect(worker: &Worker, leg: &Leg, request: Request<LegBody>, due: Instant) -> Result<Collected, UpstreamError> {
+async fn collect(
+    worker: &Worker,
+    leg: &Leg,
+    request: Request<LegBody>,
+    due: Instant,
+) -> Result<Collected, UpstreamError> {
     let Answering { response, head } = leg.call(request, due).await?;
     let (parts, mut body) = response.into_parts();
     let mut capture = Capture::new(worker, &leg.pair);

@@ -240,23 +240,36 @@ impl Worker {
 ///
 /// # Errors
 /// When the runtime or a listener cannot be set up.
-pub fn run(shared: Arc<Shared>, index: usize, listeners: Vec<TcpListener>, drain: watch::Receiver<bool>) -> std::io::Result<()> {
+pub fn run(
+    shared: Arc<Shared>,
+    index: usize,
+    listeners: Vec<TcpListener>,
+    drain: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let listeners: Vec<_> = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
+        let listeners: Vec<_> =
+            listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
         live(shared, index, listeners, drain).await;
         Ok(())
     })
 }
 
-async fn live(shared: Arc<Shared>, index: usize, listeners: Vec<tokio::net::TcpListener>, mut drain: watch::Receiver<bool>) {
+async fn live(
+    shared: Arc<Shared>,
+    index: usize,
+    listeners: Vec<tokio::net::TcpListener>,
+    mut drain: watch::Receiver<bool>,
+) {
     let worker = Worker::new(shared, index);
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::task::spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&connections), drain.clone())))
+        .map(|listener| {
+            tokio::task::spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&connections), drain.clone()))
+        })
         .collect();
     let mut beat = tokio::time::interval(TICK);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -273,7 +286,12 @@ async fn live(shared: Arc<Shared>, index: usize, listeners: Vec<tokio::net::TcpL
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }
 
-async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
+async fn accept(
+    worker: Rc<Worker>,
+    listener: tokio::net::TcpListener,
+    connections: Rc<Connections>,
+    mut drain: watch::Receiver<bool>,
+) {
     let limits = HeadLimits { bytes: worker.limits().header_bytes };
     let cap = Arc::clone(&worker.shared.connections);
     let told = async move {
@@ -284,7 +302,12 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener, connectio
 }
 
 /// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.
-async fn end(worker: &Worker, connections: &Connections, accepting: Vec<tokio::task::JoinHandle<()>>, drain: &mut watch::Receiver<bool>) {
+async fn end(
+    worker: &Worker,
+    connections: &Connections,
+    accepting: Vec<tokio::task::JoinHandle<()>>,
+    drain: &mut watch::Receiver<bool>,
+) {
     let _ = drain.wait_for(|drain| *drain).await;
     let everything = async {
         for task in accepting {

@@ -38,15 +38,9 @@ enum Coding {
 /// # Errors
 /// See [`Undecodable`].
 pub(super) fn decode<'a>(headers: &HeaderMap, body: Cow<'a, [u8]>, cap: usize) -> Result<Cow<'a, [u8]>, Undecodable> {
-    let decoded = codings(headers)?
-        .into_iter()
-        .rev()
-        .try_fold(body, |body, coding| undo(coding, &body, cap).map(Cow::Owned))?;
-    if decoded.len() > cap {
-        Err(Undecodable::TooLarge)
-    } else {
-        Ok(decoded)
-    }
+    let decoded =
+        codings(headers)?.into_iter().rev().try_fold(body, |body, coding| undo(coding, &body, cap).map(Cow::Owned))?;
+    if decoded.len() > cap { Err(Undecodable::TooLarge) } else { Ok(decoded) }
 }
 
 /// The codings in the order in which they were applied, without `identity`.

@@ -58,10 +58,7 @@ impl Probe {
             root.insert(pointer.tokens());
         }
         root.number(0);
-        let places = pointers
-            .into_iter()
-            .map(|pointer| root.place(pointer.tokens()))
-            .collect();
+        let places = pointers.into_iter().map(|pointer| root.place(pointer.tokens())).collect();
         Self { root, places }
     }
 
@@ -95,10 +92,7 @@ impl Node {
     /// Numbers this node and all below it, from `id`; returns the first number that is free.
     fn number(&mut self, id: usize) -> usize {
         self.id = id;
-        self.end = self
-            .children
-            .iter_mut()
-            .fold(id + 1, |next, child| child.node.number(next));
+        self.end = self.children.iter_mut().fold(id + 1, |next, child| child.node.number(next));
         self.end
     }
 
@@ -126,11 +120,7 @@ impl Node {
 impl Child {
     fn new(key: &str) -> Self {
         let canonical = key == "0" || !key.starts_with(['0', '+']);
-        Self {
-            key: key.to_owned(),
-            index: key.parse().ok().filter(|_| canonical),
-            node: Node::default(),
-        }
+        Self { key: key.to_owned(), index: key.parse().ok().filter(|_| canonical), node: Node::default() }
     }
 }
 

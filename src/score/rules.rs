@@ -68,10 +68,7 @@ mod tests {
     fn synthetic(values: Option<&[&str]>) -> Exclude {
         let values = values.map(|values| values.iter().map(ToString::to_string).collect());
         let name = HeaderName::from_static("x-synthetic");
-        Exclude {
-            status: Vec::new(),
-            headers: vec![HeaderMatch { name, values }],
-        }
+        Exclude { status: Vec::new(), headers: vec![HeaderMatch { name, values }] }
     }
 
     #[test]
@@ -82,10 +79,7 @@ mod tests {
         request.append("x-synthetic", HeaderValue::from_static("load"));
         assert!(synthetic(None).matches_request(&request));
         assert!(synthetic(Some(&["other", "load"])).matches_request(&request));
-        assert!(
-            !synthetic(Some(&["Load"])).matches_request(&request),
-            "values are compared byte for byte"
-        );
+        assert!(!synthetic(Some(&["Load"])).matches_request(&request), "values are compared byte for byte");
         assert!(!Exclude::default().matches_request(&request));
     }
 }

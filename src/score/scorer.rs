@@ -93,11 +93,7 @@ impl Scorer {
     fn judge_body(&self, answer: &Answer<'_>, cap: usize) -> Result<(), Cause> {
         let size = answer.body.size();
         if size == 0 {
-            return if self.allows_empty(answer.status) {
-                Ok(())
-            } else {
-                Err(Cause::Empty)
-            };
+            return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
         }
         if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
             return Ok(());
@@ -108,11 +104,7 @@ impl Scorer {
         }
         self.find_places(&content)?;
         let min_bytes = self.rules.min_bytes.unwrap_or(0);
-        if (content.len() as u64) < min_bytes {
-            Err(Cause::Empty)
-        } else {
-            Ok(())
-        }
+        if (content.len() as u64) < min_bytes { Err(Cause::Empty) } else { Ok(()) }
     }
 
     fn find_places(&self, content: &[u8]) -> Result<(), Cause> {
@@ -131,11 +123,7 @@ impl Scorer {
     }
 
     fn accepts(&self, status: StatusCode) -> bool {
-        if self.rules.status.is_empty() {
-            status.is_success()
-        } else {
-            self.rules.status.contains(&status)
-        }
+        if self.rules.status.is_empty() { status.is_success() } else { self.rules.status.contains(&status) }
     }
 
     /// Whether nothing at all can be rich under this status.

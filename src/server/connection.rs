@@ -28,9 +28,6 @@ pub struct HeadLimits {
     pub bytes: usize,
 }
 
-/// The smallest read buffer that hyper accepts.
-const LEAST_BUFFER: usize = 8192;
-
 /// Serves HTTP/1.1 on a connection until it ends, is told to drain, or its patience is over.
 ///
 /// # Errors
@@ -59,7 +56,7 @@ where
         .preserve_header_case(true)
         .auto_date_header(false)
         .half_close(true)
-        .max_buf_size(limits.bytes.max(LEAST_BUFFER))
+        .max_header_size(limits.bytes)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut told = false;

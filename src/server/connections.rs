@@ -106,7 +106,8 @@ impl Connections {
 
 impl Activity {
     fn judge(&self, now: u64, patience: Patience) {
-        let over = |since: u64, limit: Duration| now.saturating_sub(since) as f64 * SWEEP.as_secs_f64() > limit.as_secs_f64();
+        let over =
+            |since: u64, limit: Duration| now.saturating_sub(since) as f64 * SWEEP.as_secs_f64() > limit.as_secs_f64();
         let slow_head = self.head_since.get().is_some_and(|since| over(since, patience.header));
         let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle));
         let idle = self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle);

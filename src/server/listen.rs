@@ -55,8 +55,7 @@ mod tests {
     #[test]
     fn all_workers_share_the_port_that_was_free() {
         let sets = bind(&["127.0.0.1:0".parse().expect("an address")], 3).expect("loopback can be bound");
-        let ports: Vec<u16> =
-            sets.iter().map(|set| set[0].local_addr().expect("bound").port()).collect();
+        let ports: Vec<u16> = sets.iter().map(|set| set[0].local_addr().expect("bound").port()).collect();
         assert_eq!(ports.len(), 3);
         assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Upper bounds in seconds of `crossfade_backend_duration_seconds`.
-pub(super) const BACKEND_BOUNDS: [f64; BUCKETS] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(super) const BACKEND_BOUNDS: [f64; BUCKETS] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Upper bounds in seconds of `crossfade_overhead_seconds`.
 pub(super) const OVERHEAD_BOUNDS: [f64; BUCKETS] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];

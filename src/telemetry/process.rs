@@ -30,7 +30,9 @@ impl Process {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let machine = fs::read_to_string("/proc/stat").unwrap_or_default();
         Self {
-            cpu_seconds: field(&stat, 14).zip(field(&stat, 15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND),
+            cpu_seconds: field(&stat, 14)
+                .zip(field(&stat, 15))
+                .map(|(user, system)| (user + system) / TICKS_PER_SECOND),
             resident: kilobytes(&status, "VmRSS:"),
             virtual_memory: kilobytes(&status, "VmSize:"),
             open_fds: fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count() as f64),

@@ -84,14 +84,8 @@ pub enum Code {
 
 impl Code {
     /// In the order of the tally's cells.
-    pub const ALL: [Self; 6] = [
-        Self::Informational,
-        Self::Success,
-        Self::Redirection,
-        Self::ClientError,
-        Self::ServerError,
-        Self::Aborted,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Informational, Self::Success, Self::Redirection, Self::ClientError, Self::ServerError, Self::Aborted];
 
     /// The class of a status.
     pub const fn of(status: http::StatusCode) -> Self {

@@ -55,7 +55,6 @@ impl Window {
             self.seconds[slot] = Tallied::default();
         }
     }
-
 }
 
 /// The place of a second in the ring.

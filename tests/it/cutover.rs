@@ -16,10 +16,7 @@ async fn cutover(rollout: &str) -> (Proxy, Origin, Origin) {
 }
 
 fn served_by_v2(answers: &[Response]) -> Vec<bool> {
-    answers
-        .iter()
-        .map(|answer| answer.header("crossfade-served-by") == Some("v2"))
-        .collect()
+    answers.iter().map(|answer| answer.header("crossfade-served-by") == Some("v2")).collect()
 }
 
 fn count(moved: &[bool]) -> usize {
@@ -28,11 +25,7 @@ fn count(moved: &[bool]) -> usize {
 
 /// The ceiling in force.
 async fn until_percent(proxy: &Proxy, percent: f64) {
-    proxy
-        .until(&format!("{percent} %"), |metrics| {
-            metrics.percent("effective") == Some(percent)
-        })
-        .await;
+    proxy.until(&format!("{percent} %"), |metrics| metrics.percent("effective") == Some(percent)).await;
 }
 
 #[tokio::test]
@@ -46,19 +39,13 @@ async fn the_share_of_users_on_v2_is_the_percent_and_sticks_to_them() {
         let now = served_by_v2(&proxy.burst(0..USERS).await);
         let again = served_by_v2(&proxy.burst(0..USERS).await);
         assert_eq!(now, again, "at {percent} % everybody stays where they are");
-        assert!(
-            before.iter().zip(&now).all(|(was, is)| !was || *is),
-            "raising to {percent} % moves nobody back"
-        );
+        assert!(before.iter().zip(&now).all(|(was, is)| !was || *is), "raising to {percent} % moves nobody back");
         // Five standard deviations of the binomial distribution: fails by chance once in a million.
         let share = percent / 100.0;
         let mean = share * USERS as f64;
         let deviation = (mean * (1.0 - share)).sqrt();
         let moved = count(&now);
-        assert!(
-            (moved as f64 - mean).abs() < 5.0 * deviation,
-            "{moved} of {USERS} at {percent} %"
-        );
+        assert!((moved as f64 - mean).abs() < 5.0 * deviation, "{moved} of {USERS} at {percent} %");
         before = now;
     }
 }
@@ -85,14 +72,8 @@ async fn the_primary_is_scored_like_the_shadow_and_only_its_answer_is_served() {
     };
     let both = |it: &Metrics| scored("primary", "v2", it) == 20 && scored("shadow", "v1", it) == 20;
     let metrics = proxy.until("all scored", both).await;
-    assert_eq!(
-        metrics.count("crossfade_pairs_total", &[("v1", "fallback"), ("v2", "rich")]),
-        20
-    );
-    assert_eq!(
-        metrics.count("crossfade_served_outcomes_total", &[("outcome", "rich")]),
-        20
-    );
+    assert_eq!(metrics.count("crossfade_pairs_total", &[("v1", "fallback"), ("v2", "rich")]), 20);
+    assert_eq!(metrics.count("crossfade_served_outcomes_total", &[("outcome", "rich")]), 20);
     assert_eq!((v1.count(), v2.count()), (20, 20));
     proxy.at_rest().await;
 }
@@ -102,9 +83,7 @@ async fn forced_requests_go_to_v2_at_zero_percent() {
     let forced = "force_v2 = { header = { \"x-user-id\" = [\"qa-1\", \"qa-2\"] } }";
     let (proxy, _v1, _v2) = cutover(&format!("{}\n{forced}", at(0.0))).await;
     let served = async |user: &str| {
-        let answer = proxy
-            .send(&Request::get("/recommendations/x").header("x-user-id", user))
-            .await;
+        let answer = proxy.send(&Request::get("/recommendations/x").header("x-user-id", user)).await;
         answer.header("crossfade-served-by").map(str::to_owned)
     };
     assert_eq!(served("qa-2").await.as_deref(), Some("v2"));
@@ -174,11 +153,7 @@ async fn a_rescued_consumer_gets_v1s_rich_answer_and_v2_its_fallback() {
         assert_eq!(answer.header("crossfade-served-by"), Some("v1"));
         assert_eq!(answer.header("crossfade-rescued"), Some(cause));
         let rescued = |it: &Metrics| it.count("crossfade_rescued_total", &[("cause", cause)]) == 1;
-        proxy
-            .until(&format!("rescued from {cause}"), |it| {
-                rescued(it) && it.fallbacks("v2", cause) == 1
-            })
-            .await;
+        proxy.until(&format!("rescued from {cause}"), |it| rescued(it) && it.fallbacks("v2", cause) == 1).await;
     }
     // Nothing to rescue with: V2's own answer is better than none.
     v1.behave(Behaviour::Answer(Reply::new(500, "also broken")));
@@ -187,8 +162,5 @@ async fn a_rescued_consumer_gets_v1s_rich_answer_and_v2_its_fallback() {
     assert_eq!(answer.header("crossfade-served-by"), Some("v2"));
     assert_eq!(answer.body, Reply::fallback().body);
     let metrics = proxy.at_rest().await;
-    assert_eq!(
-        metrics.count("crossfade_served_outcomes_total", &[("outcome", "rich")]),
-        3
-    );
+    assert_eq!(metrics.count("crossfade_served_outcomes_total", &[("outcome", "rich")]), 3);
 }

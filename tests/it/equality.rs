@@ -21,24 +21,13 @@ struct Worlds {
 async fn worlds() -> Worlds {
     let (v1, v2) = (Origin::start(Behaviour::Echo), Origin::start(Behaviour::HitRate(50)));
     let world = World::new().v1(&v1).v2(&v2);
-    let mirroring = world
-        .clone()
-        .rollout("stage = \"shadow\"\nslo = 0.9\nshadow_methods = [\"*\"]")
-        .start()
-        .await;
+    let mirroring = world.clone().rollout("stage = \"shadow\"\nslo = 0.9\nshadow_methods = [\"*\"]").start().await;
     let plain = world.rollout("stage = \"off\"").start().await;
-    Worlds {
-        mirroring,
-        plain,
-        _v1: v1,
-        _v2: v2,
-    }
+    Worlds { mirroring, plain, _v1: v1, _v2: v2 }
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let method = prop::sample::select(vec![
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE",
-    ]);
+    let method = prop::sample::select(vec!["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]);
     let target = "/[a-z]{0,8}(/[a-zA-Z0-9._~%2F-]{1,8}){0,3}(\\?[a-z0-9=&%+]{0,12})?";
     let name = "(x-[a-z]{1,8}|Accept|ACCEPT-LANGUAGE|cookie|Authorization|if-none-match|range)";
     let value = "[!-~]([ -~]{0,30}[!-~])?";
@@ -57,10 +46,7 @@ fn request() -> impl Strategy<Value = Request> {
 fn assert_equal(mirrored: &Response, plain: &Response) -> Result<(), TestCaseError> {
     prop_assert_eq!(mirrored.status, plain.status);
     prop_assert_eq!(mirrored.stable_headers(), plain.stable_headers());
-    prop_assert_eq!(
-        String::from_utf8_lossy(&mirrored.body),
-        String::from_utf8_lossy(&plain.body)
-    );
+    prop_assert_eq!(String::from_utf8_lossy(&mirrored.body), String::from_utf8_lossy(&plain.body));
     Ok(())
 }
 
@@ -79,17 +65,10 @@ async fn send(client: &mut Option<Client>, proxy: &Proxy, request: &Request) -> 
 
 #[test]
 fn answers_with_mirroring_equal_answers_without() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let worlds = runtime.block_on(worlds());
     let connections = RefCell::new((None, None));
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: CASES,
-        failure_persistence: None,
-        ..Default::default()
-    });
+    let mut runner = TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..Default::default() });
     let checked = runner.run(&request(), |request| {
         let (mirroring, plain) = &mut *connections.borrow_mut();
         let answers = runtime.block_on(async {

@@ -24,9 +24,7 @@ async fn good_behaviours_give_whole_answers() {
         Behaviour::HugeHead(100_000),
     ] {
         let what = format!("{behaviour:?}");
-        let answer = ask_one(behaviour)
-            .await
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let answer = ask_one(behaviour).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!((answer.status, answer.body), (200, rich.body.clone()), "{what}");
     }
 }
@@ -39,10 +37,7 @@ async fn bad_behaviours_give_none() {
         (Behaviour::ResetBeforeHead, ErrorKind::ConnectionReset),
         (Behaviour::ResetInHead, ErrorKind::ConnectionReset),
         (Behaviour::ResetInBody, ErrorKind::ConnectionReset),
-        (
-            Behaviour::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
-            ErrorKind::UnexpectedEof,
-        ),
+        (Behaviour::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), ErrorKind::UnexpectedEof),
         (Behaviour::Truncated(rich()), ErrorKind::UnexpectedEof),
     ] {
         let what = format!("{behaviour:?}");
@@ -75,18 +70,9 @@ async fn requests_are_recorded_and_echoed() {
     let origin = Origin::start(Behaviour::Echo);
     let request = Request::post("/a?b", "content").header("X-Case", "Kept");
     let answer = ask(origin.address(), &request).await.expect("an answer");
-    assert!(
-        answer
-            .text()
-            .starts_with("POST /a?b\ncontent-length: 7\nx-case: Kept\n"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.text().starts_with("POST /a?b\ncontent-length: 7\nx-case: Kept\n"), "{}", answer.text());
     let received = &origin.received()[0];
-    assert_eq!(
-        (received.method.as_str(), received.target.as_str(), received.body_length),
-        ("POST", "/a?b", 7)
-    );
+    assert_eq!((received.method.as_str(), received.target.as_str(), received.body_length), ("POST", "/a?b", 7));
     assert_eq!(received.headers[1], (b"X-Case".to_vec(), b"Kept".to_vec()));
 }
 

@@ -20,7 +20,8 @@ fn the_metric_table_is_the_catalogue() {
 
 #[test]
 fn the_limits_are_the_defaults() {
-    let Limits { max_connections, max_in_flight, shadow_in_flight, header_bytes, shadow_memory, .. } = Limits::default();
+    let Limits { max_connections, max_in_flight, shadow_in_flight, header_bytes, shadow_memory, .. } =
+        Limits::default();
     let rows = [
         format!("| `max_connections` | {max_connections} |"),
         format!("| `max_in_flight` | {max_in_flight} |"),

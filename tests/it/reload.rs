@@ -29,16 +29,8 @@ async fn assert_applied_in_time(proxy: &mut Proxy, how: Write) {
     for percent in [20, 30, 10] {
         let written = Instant::now();
         proxy.write_rollout(how, &at(percent));
-        proxy
-            .until(&format!("{percent} % by {how:?}"), |it| {
-                ceiling(it) == Some(f64::from(percent))
-            })
-            .await;
-        assert!(
-            written.elapsed() < APPLIED_WITHIN,
-            "{how:?}: {percent} % after {:?}",
-            written.elapsed()
-        );
+        proxy.until(&format!("{percent} % by {how:?}"), |it| ceiling(it) == Some(f64::from(percent))).await;
+        assert!(written.elapsed() < APPLIED_WITHIN, "{how:?}: {percent} % after {:?}", written.elapsed());
     }
     assert!(is_good(&proxy.metrics().await));
 }
@@ -64,27 +56,15 @@ async fn delete_and_recreate_is_applied() {
 #[tokio::test]
 async fn a_config_map_swap_is_applied() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
-    let mut proxy = World::new()
-        .v1(&v1)
-        .v2(&v2)
-        .rollout(&at(1))
-        .behind_links()
-        .start()
-        .await;
+    let mut proxy = World::new().v1(&v1).v2(&v2).rollout(&at(1)).behind_links().start().await;
     assert_applied_in_time(&mut proxy, Write::LinkSwap).await;
 }
 
 /// The ways in which a file can be wrong: syntax, an unknown key, a value out of range, an unknown dependency.
 const BAD_FILES: [(&str, &str); 4] = [
     ("[recs]\nstage = \"cutover\"\npercent = = 5\n", "rollout.toml:3:"),
-    (
-        "[recs]\nstage = \"cutover\"\nslo = 0.95\npercent = 5\n  precent = 7\n",
-        "rollout.toml:5:3",
-    ),
-    (
-        "[recs]\nstage = \"cutover\"\nslo = 0.95\npercent = 101\n",
-        "rollout.toml:4:11",
-    ),
+    ("[recs]\nstage = \"cutover\"\nslo = 0.95\npercent = 5\n  precent = 7\n", "rollout.toml:5:3"),
+    ("[recs]\nstage = \"cutover\"\nslo = 0.95\npercent = 101\n", "rollout.toml:4:11"),
     ("[rex]\nstage = \"off\"\n", "rollout.toml:1:2"),
 ];
 
@@ -111,10 +91,7 @@ async fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
 async fn a_bad_file_is_reported_once() {
     let (mut proxy, _v1, _v2) = world().await;
     let failed = |metrics: &Metrics| {
-        metrics.count(
-            "crossfade_config_reloads_total",
-            &[("file", "rollout"), ("result", "failure")],
-        )
+        metrics.count("crossfade_config_reloads_total", &[("file", "rollout"), ("result", "failure")])
     };
     proxy.write_rollout_file(BAD_FILES[1].0);
     proxy.until("a failed reload", |metrics| failed(metrics) == 1).await;
@@ -123,11 +100,7 @@ async fn a_bad_file_is_reported_once() {
     let metrics = proxy.until("a good reload", is_good).await;
     assert_eq!(failed(&metrics), 1);
     proxy.until_logged("event=\"edit\"").await;
-    assert_eq!(
-        proxy.log().matches(" ERROR ").count(),
-        1,
-        "one error, one line for people"
-    );
+    assert_eq!(proxy.log().matches(" ERROR ").count(), 1, "one error, one line for people");
 }
 
 #[tokio::test]
@@ -140,11 +113,7 @@ async fn sighup_and_the_admin_port_reload_at_once() {
     proxy.write_rollout(Write::InPlace, &at(60));
     let answer = proxy.admin_post("/api/v1/reload", "").await;
     assert_eq!(answer.status / 100, 2, "{}", answer.text());
-    assert_eq!(
-        ceiling(&proxy.metrics().await),
-        Some(60.0),
-        "applied when the answer is there"
-    );
+    assert_eq!(ceiling(&proxy.metrics().await), Some(60.0), "applied when the answer is there");
 
     proxy.write_rollout_file(BAD_FILES[2].0);
     let answer = proxy.admin_post("/api/v1/reload", "").await;

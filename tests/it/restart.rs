@@ -39,10 +39,7 @@ async fn no_restart_allows_more_than_was_proven() {
         proxy.kill9().await;
         proxy.restart().await;
         let metrics = proxy.metrics().await;
-        assert!(
-            metrics.percent("allowed") <= allowed,
-            "{metrics:?}, allowed before: {allowed:?}"
-        );
+        assert!(metrics.percent("allowed") <= allowed, "{metrics:?}, allowed before: {allowed:?}");
         assert_eq!(metrics.percent("effective"), Some(0.0));
     }
 }
@@ -75,33 +72,22 @@ async fn sigterm_completes_what_is_under_way() {
     soon("the port to close", async { while !proxy.refuses().await {} }).await;
     assert!(idle.send(&request).await.is_err(), "an idle connection is closed");
     v1.release(1);
-    let answer = soon("the answer", client.finish(&request))
-        .await
-        .expect("the answer is completed");
+    let answer = soon("the answer", client.finish(&request)).await.expect("the answer is completed");
     assert_eq!((answer.status, answer.body), (200, Reply::rich().body));
     assert_eq!(proxy.exit().await.code(), Some(0));
 }
 
 #[tokio::test]
 async fn readiness_ends_first() {
-    let (v1, v2) = (
-        Origin::start(Behaviour::SlowHead(Reply::rich())),
-        Origin::answering(Reply::rich()),
-    );
+    let (v1, v2) = (Origin::start(Behaviour::SlowHead(Reply::rich())), Origin::answering(Reply::rich()));
     let mut proxy = world(&v1, &v2).await;
     assert_eq!(proxy.admin_get("/readyz").await.status, 200);
     assert_eq!(proxy.admin_get("/healthz").await.status, 200);
     let mut client = proxy.connect().await;
-    client
-        .start(&Request::get("/recommendations/user-1"))
-        .await
-        .expect("the proxy reads");
+    client.start(&Request::get("/recommendations/user-1")).await.expect("the proxy reads");
     v1.until_received(1).await;
     proxy.signal("TERM");
-    soon("readiness to end", async {
-        while proxy.admin_get("/readyz").await.status != 503 {}
-    })
-    .await;
+    soon("readiness to end", async { while proxy.admin_get("/readyz").await.status != 503 {} }).await;
     assert_eq!(proxy.admin_get("/healthz").await.status, 200);
     v1.release(1);
     assert_eq!(proxy.exit().await.code(), Some(0));
@@ -112,10 +98,7 @@ async fn a_second_signal_stops_at_once() {
     let (v1, v2) = (Origin::start(Behaviour::Hang), Origin::answering(Reply::rich()));
     let mut proxy = world(&v1, &v2).await;
     let mut client = proxy.connect().await;
-    client
-        .start(&Request::get("/recommendations/user-1"))
-        .await
-        .expect("the proxy reads");
+    client.start(&Request::get("/recommendations/user-1")).await.expect("the proxy reads");
     v1.until_received(1).await;
     proxy.signal("TERM");
     soon("the port to close", async { while !proxy.refuses().await {} }).await;

@@ -7,13 +7,7 @@ const ENFORCED: &str = "stage = \"cutover\"\npercent = 50\nslo = 0.95\nblip = \"
 
 async fn enforced(v2: &Origin) -> (Proxy, Origin) {
     let v1 = Origin::answering(Reply::rich());
-    let proxy = World::new()
-        .v1(&v1)
-        .v2(v2)
-        .v2_with("timeout = \"500ms\"")
-        .rollout(ENFORCED)
-        .start()
-        .await;
+    let proxy = World::new().v1(&v1).v2(v2).v2_with("timeout = \"500ms\"").rollout(ENFORCED).start().await;
     (proxy, v1)
 }
 
@@ -32,27 +26,15 @@ async fn a_collapsed_v2_is_rolled_back_and_stays_so() {
     let (mut proxy, _v1) = enforced(&v2).await;
     let metrics = collapse(&proxy).await;
     assert_eq!(metrics.percent("effective"), Some(0.0));
-    assert_eq!(
-        metrics.percent("ceiling"),
-        Some(50.0),
-        "what people wrote stays visible"
-    );
+    assert_eq!(metrics.percent("ceiling"), Some(50.0), "what people wrote stays visible");
     assert_eq!(metrics.count("crossfade_rollbacks_total", &[("dependency", "recs")]), 1);
-    assert_eq!(
-        metrics.count("crossfade_rollout_changes_total", &[("kind", "rollback")]),
-        1
-    );
+    assert_eq!(metrics.count("crossfade_rollout_changes_total", &[("kind", "rollback")]), 1);
 
     let events = proxy.dependency().await["events"].clone();
-    let rollback = events
-        .as_array()
-        .and_then(|events| events.iter().find(|event| event["kind"] == "rollback"));
+    let rollback = events.as_array().and_then(|events| events.iter().find(|event| event["kind"] == "rollback"));
     let verdict = &rollback.expect("the rollback is an event")["verdict"];
     assert_eq!(verdict["verdict"], "rollback", "the event says why: {events}");
-    assert!(
-        verdict["evidence"]["samples"].as_u64() > Some(0),
-        "with its numbers: {events}"
-    );
+    assert!(verdict["evidence"]["samples"].as_u64() > Some(0), "with its numbers: {events}");
 
     // V2 recovers: a latch is a latch, and the same file again is no decision of a person.
     v2.behave(Behaviour::Answer(Reply::rich()));
@@ -83,9 +65,7 @@ async fn resume_starts_over_from_no_evidence() {
         // Requests in the very tick of the resume may count for neither side of it.
         proxy.burst(0..20).await;
         let rich = 21 * rollbacks - 1;
-        proxy
-            .until("twenty rich answers", |metrics| metrics.outcomes("v2")[0] == rich)
-            .await;
+        proxy.until("twenty rich answers", |metrics| metrics.outcomes("v2")[0] == rich).await;
         proxy.burst(20..21).await;
         v2.until_received((121 * rollbacks) as usize).await;
         let samples = |metrics: &Metrics| metrics.count("crossfade_gate_samples", &[("backend", "v2")]);
@@ -121,11 +101,7 @@ async fn a_shared_outage_is_not_blamed_on_v2() {
     v1.behave(Behaviour::Answer(Reply::new(503, "down")));
     proxy.burst(0..200).await;
     let freeze = [("verdict", "freeze"), ("reason", "shared_outage")];
-    let metrics = proxy
-        .until("a freeze", |metrics| {
-            metrics.count("crossfade_verdicts_total", &freeze) > 0
-        })
-        .await;
+    let metrics = proxy.until("a freeze", |metrics| metrics.count("crossfade_verdicts_total", &freeze) > 0).await;
     assert!(!is_rolled_back(&metrics), "{metrics:?}");
     assert_eq!(metrics.count("crossfade_rollbacks_total", &[]), 0);
 }
@@ -138,11 +114,7 @@ async fn in_observe_mode_a_verdict_changes_nothing() {
     let proxy = World::new().v1(&v1).v2(&v2).rollout(&rollout).start().await;
     proxy.burst(0..100).await;
     let rollback = [("verdict", "rollback")];
-    let metrics = proxy
-        .until("the verdict", |metrics| {
-            metrics.count("crossfade_verdicts_total", &rollback) > 0
-        })
-        .await;
+    let metrics = proxy.until("the verdict", |metrics| metrics.count("crossfade_verdicts_total", &rollback) > 0).await;
     assert_eq!(metrics.percent("effective"), Some(50.0));
 }
 
@@ -151,18 +123,12 @@ async fn people_can_roll_back_and_pause_at_any_time() {
     let v2 = Origin::start(Behaviour::Answer(Reply::rich()));
     let (proxy, _v1) = enforced(&v2).await;
     assert_eq!(proxy.verb("pause").await.status / 100, 2);
-    proxy
-        .until("paused", |metrics| {
-            metrics.count("crossfade_phase", &[("phase", "paused")]) == 1
-        })
-        .await;
+    proxy.until("paused", |metrics| metrics.count("crossfade_phase", &[("phase", "paused")]) == 1).await;
     assert_eq!(proxy.verb("rollback").await.status / 100, 2);
     proxy.until("rolled back", is_rolled_back).await;
     let events = proxy.dependency().await["events"].clone();
     for kind in ["pause", "rollback"] {
-        let is_there = events
-            .as_array()
-            .is_some_and(|events| events.iter().any(|event| event["kind"] == kind));
+        let is_there = events.as_array().is_some_and(|events| events.iter().any(|event| event["kind"] == kind));
         assert!(is_there, "{kind} is not in {events}");
     }
 }

@@ -106,10 +106,7 @@ impl Run {
         match &*line.k {
             "" => self.observe(line, t)?,
             "tick" => {}
-            "step" => self.restart(
-                Restart::Step(line.step.ok_or_else(|| malformed("`step` is missing"))?),
-                t,
-            ),
+            "step" => self.restart(Restart::Step(line.step.ok_or_else(|| malformed("`step` is missing"))?), t),
             "reset" if matches!(&*line.why, "edit" | "change") => self.restart(Restart::Change, t),
             "reset" => self.restart(Restart::Again, t),
             "end" => {
@@ -117,9 +114,7 @@ impl Run {
                 return Ok(Progress::Over);
             }
             other => {
-                return Err(malformed(format!(
-                    "`k` is {other:?}, which is none of config, tick, step, reset, end"
-                )));
+                return Err(malformed(format!("`k` is {other:?}, which is none of config, tick, step, reset, end")));
             }
         }
         Ok(Progress::Running)
@@ -193,9 +188,7 @@ impl Run {
         let route = self.route(line)?;
         let start = line.s.unwrap_or(t);
         if !(start >= 0.0 && start <= t) {
-            return Err(malformed(format!(
-                "`s` is {start}: requests start before their outcome, and not before 0"
-            )));
+            return Err(malformed(format!("`s` is {start}: requests start before their outcome, and not before 0")));
         }
         let counts = self.counts(line, t - start)?;
         if self.latched.is_none() && start >= self.epoch {
@@ -226,9 +219,7 @@ impl Run {
             ("v1", "rich") => counts.v1_rich = n,
             ("v1", "fallback") => counts.v1_fallback = n,
             (b, o) => {
-                return Err(malformed(format!(
-                    "`b` is {b:?} and `o` is {o:?}, which is no observation"
-                )));
+                return Err(malformed(format!("`b` is {b:?} and `o` is {o:?}, which is no observation")));
             }
         }
         // Without a start of its own, an outcome is one.
@@ -292,11 +283,7 @@ fn pair(counts: &mut Counts, rich: bool, v1: &str, n: u32) -> Result<(), LineErr
         "fallback" => false,
         other => return Err(malformed(format!("`p` is {other:?}, neither rich nor fallback"))),
     };
-    *if v1_rich {
-        &mut counts.v1_rich
-    } else {
-        &mut counts.v1_fallback
-    } = n;
+    *if v1_rich { &mut counts.v1_rich } else { &mut counts.v1_fallback } = n;
     *match (v1_rich, rich) {
         (false, true) => &mut counts.v2_better,
         (true, false) => &mut counts.v2_worse,

@@ -4,10 +4,7 @@ fn simulate(lines: &[&str]) -> (Vec<serde_json::Value>, Result<(), SimulateError
     let mut output = Vec::new();
     let result = run(lines.join("\n").as_bytes(), &mut output);
     let text = String::from_utf8(output).expect("verdicts are UTF-8");
-    let verdicts = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a verdict is JSON"))
-        .collect();
+    let verdicts = text.lines().map(|line| serde_json::from_str(line).expect("a verdict is JSON")).collect();
     (verdicts, result)
 }
 
@@ -30,10 +27,7 @@ fn promotes_once_and_repeats_it_at_the_end() {
         r#"{"k":"end","t":9}"#,
     ]);
     assert!(result.is_ok());
-    let told: Vec<_> = verdicts
-        .iter()
-        .map(|it| (it["d"].as_str(), it["t"].as_f64(), it["final"].as_bool()))
-        .collect();
+    let told: Vec<_> = verdicts.iter().map(|it| (it["d"].as_str(), it["t"].as_f64(), it["final"].as_bool())).collect();
     let expected = [
         (Some("insufficient"), Some(0.0), None),
         (Some("promote"), Some(0.1), None),
@@ -51,19 +45,12 @@ fn a_line_is_preceded_by_every_boundary_up_to_its_time_and_by_none_after() {
         r#"{"k":"end","t":0.39}"#,
     ]);
     let told: Vec<_> = verdicts.iter().map(|it| (it["t"].as_f64(), it["n"].as_u64())).collect();
-    assert_eq!(
-        told,
-        [(Some(0.2), Some(0)), (Some(0.3), Some(50)), (Some(0.39), Some(50))]
-    );
+    assert_eq!(told, [(Some(0.2), Some(0)), (Some(0.3), Some(50)), (Some(0.39), Some(50))]);
 }
 
 #[test]
 fn runs_are_independent() {
-    let one = [
-        CONFIG,
-        r#"{"t":0.05,"b":"v2","o":"fallback","n":900}"#,
-        r#"{"k":"end","t":1}"#,
-    ];
+    let one = [CONFIG, r#"{"t":0.05,"b":"v2","o":"fallback","n":900}"#, r#"{"k":"end","t":1}"#];
     let (alone, _) = simulate(&one);
     let (twice, _) = simulate(&[one, one].concat());
     assert_eq!(twice, [alone.clone(), alone].concat());
@@ -104,10 +91,7 @@ fn excluded_requests_are_neither_rich_nor_pending() {
         r#"{"k":"end","t":9}"#,
     ]);
     let last = verdicts.last().expect("a final line");
-    assert_eq!(
-        (last["n"].as_u64(), last["rich"].as_u64(), last["pending"].as_u64()),
-        (Some(1), Some(1), Some(0))
-    );
+    assert_eq!((last["n"].as_u64(), last["rich"].as_u64(), last["pending"].as_u64()), (Some(1), Some(1), Some(0)));
 }
 
 #[test]
@@ -119,27 +103,18 @@ fn malformed_lines_are_refused_with_their_number_and_the_reason() {
         (r#"{"t":-1,"b":"v2","o":"rich"}"#, "`t` must lie between"),
         (r#"{"t":1e999,"b":"v2","o":"rich"}"#, "number out of range"),
         (r#"{"t":1,"b":"v3","o":"rich"}"#, "is no observation"),
-        (
-            r#"{"t":1,"b":"v2","o":"rich","p":"maybe"}"#,
-            "neither rich nor fallback",
-        ),
+        (r#"{"t":1,"b":"v2","o":"rich","p":"maybe"}"#, "neither rich nor fallback"),
         (r#"{"t":1,"b":"v2","o":"rich","n":-1}"#, "invalid value"),
         (r#"{"t":1,"b":"v2","o":"rich","n":4294967296}"#, "`n` is more than"),
         (r#"{"t":1,"b":"v2","o":"rich","s":2}"#, "`s` is 2"),
         (r#"{"t":1,"b":"v2","o":"rich","r":"/x"}"#, "not in `route_names`"),
         (r#"{"k":"stop","t":1}"#, "none of config, tick, step, reset, end"),
         (r#"{"k":"step","t":1}"#, "`step` is missing"),
-        (
-            r#"{"k":"config","slo":1.5}"#,
-            "`slo` must be between 0.000001 and 0.999999",
-        ),
+        (r#"{"k":"config","slo":1.5}"#, "`slo` must be between 0.000001 and 0.999999"),
         (r#"{"k":"config","sloo":0.5}"#, "unknown field `sloo`"),
     ] {
         let error = refused(&[CONFIG, "", line]);
-        assert!(
-            error.starts_with("line 3: ") && error.contains(reason),
-            "{line}: {error}"
-        );
+        assert!(error.starts_with("line 3: ") && error.contains(reason), "{line}: {error}");
     }
 }
 
@@ -157,18 +132,7 @@ fn a_thousand_years_of_silence_take_no_time_and_decide_nothing() {
         r#"{"t":0.05,"b":"v2","o":"rich","n":1000}"#,
         r#"{"k":"end","t":31536000000}"#,
     ]);
-    let told: Vec<_> = verdicts
-        .iter()
-        .map(|it| (it["t"].as_f64(), it["why"].as_str()))
-        .collect();
+    let told: Vec<_> = verdicts.iter().map(|it| (it["t"].as_f64(), it["why"].as_str())).collect();
     let (bake, silence) = ((Some(0.1), Some("bake")), (Some(30.1), Some("no_data")));
-    assert_eq!(
-        told,
-        [
-            (Some(0.0), Some("no_data")),
-            bake,
-            silence,
-            (Some(31_536_000_000.0), Some("no_data"))
-        ]
-    );
+    assert_eq!(told, [(Some(0.0), Some("no_data")), bake, silence, (Some(31_536_000_000.0), Some("no_data"))]);
 }

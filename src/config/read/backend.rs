@@ -37,10 +37,7 @@ pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Backend
         connect_timeout: table.duration("connect_timeout", CONNECT_TIMEOUT),
         timeout: table.duration("timeout", TIMEOUT),
         idle_timeout: table.duration("idle_timeout", defaults.idle_timeout),
-        request: table
-            .get("request", Value::table)
-            .map(|table| request(table, defaults))
-            .unwrap_or_default(),
+        request: table.get("request", Value::table).map(|table| request(table, defaults)).unwrap_or_default(),
     };
     unsupported_inside(&mut table, "response", &["map", "body"]);
     if spec.connect_timeout > spec.timeout {
@@ -111,10 +108,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
         }
         _ => return Err(format!("`{quoted}` has no scheme")),
     }
-    let authority = uri
-        .authority()
-        .ok_or_else(|| format!("`{quoted}` has no host"))?
-        .clone();
+    let authority = uri.authority().ok_or_else(|| format!("`{quoted}` has no host"))?.clone();
     if authority.as_str().contains('@') {
         return Err("a user or password in a URL ends up in logs".to_owned());
     }
@@ -122,21 +116,12 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
         return Err(format!("`{quoted}` has a query or a fragment"));
     }
     let port = port_of(authority.as_str(), authority.host()).ok_or_else(|| format!("`{quoted}` has no valid port"))?;
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() {
         return Err(format!("`{quoted}` has no host"));
     }
     let base_path = uri.path().trim_end_matches('/').to_owned();
-    Ok(Endpoint {
-        authority,
-        host,
-        port,
-        base_path,
-    })
+    Ok(Endpoint { authority, host, port, base_path })
 }
 
 /// What follows the host; 80 when nothing does. `Authority::port` would pass over a port that is out of range.
@@ -165,16 +150,12 @@ fn template(value: &Value<'_>) -> Option<PathTemplate> {
 }
 
 fn remove(value: &Value<'_>) -> Option<Vec<HeaderName>> {
-    value.list("a list of header names, such as [\"cookie\"]", |item| {
-        header_name(item, item.str()?)
-    })
+    value.list("a list of header names, such as [\"cookie\"]", |item| header_name(item, item.str()?))
 }
 
 fn set(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Vec<(HeaderName, HeaderSource)>> {
     let table = value.table_like("a table such as { \"x-api-key\" = \"...\" }")?;
-    Some(headers::read(table, |name, entry| {
-        Some((name, source(entry, defaults)?))
-    }))
+    Some(headers::read(table, |name, entry| Some((name, source(entry, defaults)?))))
 }
 
 fn source(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<HeaderSource> {

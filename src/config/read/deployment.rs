@@ -32,12 +32,8 @@ pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
         listen,
         admin,
         token_file,
-        rollout: root
-            .get("rollout", |value| path(value, folder))
-            .unwrap_or_else(|| folder.join("rollout.toml")),
-        data_dir: root
-            .get("data_dir", |value| path(value, folder))
-            .unwrap_or_else(|| folder.join("data")),
+        rollout: root.get("rollout", |value| path(value, folder)).unwrap_or_else(|| folder.join("rollout.toml")),
+        data_dir: root.get("data_dir", |value| path(value, folder)).unwrap_or_else(|| folder.join("data")),
         workers: root.count("workers", 0, 0),
         response_headers: root.bool("response_headers", true),
         dependencies: dependencies(&mut root, folder, &limits),
@@ -53,17 +49,13 @@ fn listen(root: &mut Table<'_>) -> Vec<SocketAddr> {
         return Vec::new();
     };
     let mut seen = HashSet::new();
-    let addresses = value.some(
-        "a list such as [\"127.0.0.1:8080\"]",
-        "no address to listen on",
-        |item| {
-            let address = address(item)?;
-            if address.port() != 0 && !seen.insert(address) {
-                item.error("the same address twice", "remove one of them");
-            }
-            Some(address)
-        },
-    );
+    let addresses = value.some("a list such as [\"127.0.0.1:8080\"]", "no address to listen on", |item| {
+        let address = address(item)?;
+        if address.port() != 0 && !seen.insert(address) {
+            item.error("the same address twice", "remove one of them");
+        }
+        Some(address)
+    });
     addresses.unwrap_or_default()
 }
 
@@ -71,10 +63,7 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
     value.parsed(
         "an address such as \"127.0.0.1:8080\"",
         "write IP address and port, such as \"0.0.0.0:8080\"",
-        |text| {
-            text.parse()
-                .map_err(|_| format!("`{}` is no address with a port", text.escape_debug()))
-        },
+        |text| text.parse().map_err(|_| format!("`{}` is no address with a port", text.escape_debug())),
     )
 }
 
@@ -86,10 +75,7 @@ fn admin(root: &mut Table<'_>, listen: &[SocketAddr], folder: &Path) -> (SocketA
     let address = value.as_ref().and_then(address);
     if let (Some(value), Some(address)) = (value, address) {
         if address.port() != 0 && listen.contains(&address) {
-            value.error(
-                "consumers are served on this address",
-                "give the admin port an address of its own",
-            );
+            value.error("consumers are served on this address", "give the admin port an address of its own");
         }
         if !address.ip().is_loopback() && auth.is_none() {
             value.error(
@@ -115,9 +101,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         header_bytes: table.get("header_bytes", header_bytes).unwrap_or(default.header_bytes),
         header_timeout: table.duration("header_timeout", default.header_timeout),
         idle_timeout: table.duration("idle_timeout", default.idle_timeout),
-        drain_timeout: table
-            .get("drain_timeout", Value::duration_or_zero)
-            .unwrap_or(default.drain_timeout),
+        drain_timeout: table.get("drain_timeout", Value::duration_or_zero).unwrap_or(default.drain_timeout),
         shadow_in_flight: table.count("shadow_in_flight", 1, default.shadow_in_flight),
         shadow_memory: table.size("shadow_memory", default.shadow_memory),
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
@@ -136,10 +120,7 @@ fn limits(mut table: Table<'_>) -> Limits {
 fn header_bytes(value: &Value<'_>) -> Option<usize> {
     let size = value.size()?;
     if size < LEAST_HEADER_BYTES {
-        value.error(
-            "too small for the heads of ordinary requests",
-            "write at least \"8KiB\"",
-        );
+        value.error("too small for the heads of ordinary requests", "write at least \"8KiB\"");
     }
     Some(size)
 }
@@ -163,10 +144,7 @@ pub(super) fn secret(value: &Value<'_>, folder: &Path) -> Option<(PathBuf, Vec<u
     let path = path(value, folder)?;
     let mut bytes = Vec::new();
     let read = File::open(&path).and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut bytes));
-    let end = bytes
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map_or(0, |last| last + 1);
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     bytes.truncate(end);
     let wrong = match read {
         Err(error) => error.to_string(),
@@ -174,23 +152,14 @@ pub(super) fn secret(value: &Value<'_>, folder: &Path) -> Option<(PathBuf, Vec<u
         Ok(length) if length as u64 > MAX_SECRET => "it is larger than 8 KiB".to_owned(),
         Ok(_) => return Some((path, bytes)),
     };
-    value.error(
-        format_args!("{} cannot be used: {wrong}", path.display()),
-        "name a file that the proxy may read",
-    );
+    value.error(format_args!("{} cannot be used: {wrong}", path.display()), "name a file that the proxy may read");
     None
 }
 
 fn dependencies(root: &mut Table<'_>, folder: &Path, limits: &Limits) -> Vec<Arc<Dependency>> {
-    let defaults = Defaults {
-        folder,
-        idle_timeout: limits.idle_timeout,
-    };
+    let defaults = Defaults { folder, idle_timeout: limits.idle_timeout };
     let Some(value) = root.take("dependency") else {
-        root.warn(
-            "no dependency: every request is answered with 404",
-            "add [dependency.NAME] with v1 and v2",
-        );
+        root.warn("no dependency: every request is answered with 404", "add [dependency.NAME] with v1 and v2");
         return Vec::new();
     };
     let entries = value.table_like("tables such as [dependency.NAME]").map(Table::drain);
@@ -201,10 +170,7 @@ fn dependencies(root: &mut Table<'_>, folder: &Path, limits: &Limits) -> Vec<Arc
         };
         if let Some(twin) = read.iter().find(|other| other.matches == dependency.matches) {
             let what = format!("matches the same requests as `{}`", twin.name);
-            entry.key_error(
-                &what,
-                Some("give each a `match` of its own: host, path_prefix or both".to_owned()),
-            );
+            entry.key_error(&what, Some("give each a `match` of its own: host, path_prefix or both".to_owned()));
         }
         read.push(Arc::new(dependency));
     }
@@ -218,19 +184,10 @@ fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> 
     let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
     let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
     let v2 = v2.and_then(|value| backend::read(&value, defaults));
-    let surroundings = Surroundings {
-        matches: &matches,
-        backends: v1.iter().chain(&v2).collect(),
-    };
+    let surroundings = Surroundings { matches: &matches, backends: v1.iter().chain(&v2).collect() };
     let routes = route::read_all(&mut table, &surroundings);
     table.finish();
-    Some(Dependency {
-        name: name?.to_owned(),
-        matches,
-        v1,
-        v2: v2?,
-        routes,
-    })
+    Some(Dependency { name: name?.to_owned(), matches, v1, v2: v2?, routes })
 }
 
 /// The key of a table, if it can be a name.
@@ -255,10 +212,7 @@ pub(super) fn check_name(name: &str, reserved: &[&str]) -> Result<(), &'static s
 }
 
 fn matches(mut table: Table<'_>) -> DependencyMatch {
-    let matches = DependencyMatch {
-        host: table.get("host", host),
-        path_prefix: table.get("path_prefix", path_prefix),
-    };
+    let matches = DependencyMatch { host: table.get("host", host), path_prefix: table.get("path_prefix", path_prefix) };
     table.finish();
     matches
 }

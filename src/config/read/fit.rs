@@ -22,25 +22,16 @@ pub(super) fn check(table: &Table<'_>, routes: &[(Value<'_>, Route)], surroundin
         prefix(item, route, surroundings.matches);
         latency(item, route, &surroundings.backends);
     }
-    let templates = surroundings
-        .backends
-        .iter()
-        .filter_map(|backend| backend.request.path.as_ref());
+    let templates = surroundings.backends.iter().filter_map(|backend| backend.request.path.as_ref());
     for name in templates.flat_map(PathTemplate::names) {
         captured(table, name, routes);
     }
 }
 
 fn order(item: &Value<'_>, route: &Route, earlier: &[(Value<'_>, Route)]) {
-    if let Some((_, hider)) = earlier
-        .iter()
-        .find(|(_, other)| hides(other, &route.methods, route.path.as_ref()))
-    {
+    if let Some((_, hider)) = earlier.iter().find(|(_, other)| hides(other, &route.methods, route.path.as_ref())) {
         item.key_warn(
-            &format!(
-                "never reached: route `{}` matches all of its requests first",
-                hider.name
-            ),
+            &format!("never reached: route `{}` matches all of its requests first", hider.name),
             "move it up: the first route that matches is taken",
         );
     }

@@ -25,10 +25,7 @@ pub(super) fn read(table: &mut Table<'_>, stage: Stage, deadline: Option<Duratio
     }
     shares(table, &mut params);
     times(table, &mut params);
-    set(
-        &mut params.min_samples,
-        table.get("min_samples", |value| value.count(1)),
-    );
+    set(&mut params.min_samples, table.get("min_samples", |value| value.count(1)));
     set(&mut params.basis, table.get("judge", judge));
     params.only_if_v1_better = table.bool("only_if_v1_better", params.only_if_v1_better);
     stage.pairs().then_some(params)
@@ -39,25 +36,19 @@ fn shares(table: &mut Table<'_>, params: &mut Params) {
     set(
         &mut params.confidence,
         table.get("confidence", |value| {
-            value.number_in("a fraction from 0.5 to below 1, such as 0.99", |n| {
-                (0.5..1.0).contains(&n)
-            })
+            value.number_in("a fraction from 0.5 to below 1, such as 0.99", |n| (0.5..1.0).contains(&n))
         }),
     );
     set(
         &mut params.margin,
         table.get("margin", |value| {
-            value.number_in("a fraction from 0 to below 1, such as 0.01", |n| {
-                (0.0..1.0).contains(&n)
-            })
+            value.number_in("a fraction from 0 to below 1, such as 0.01", |n| (0.0..1.0).contains(&n))
         }),
     );
     set(
         &mut params.tolerance,
         table.get("tolerance", |value| {
-            value.number_in("a fraction from 0 to below the SLO, such as 0.01", |n| {
-                (0.0..slo).contains(&n)
-            })
+            value.number_in("a fraction from 0 to below the SLO, such as 0.01", |n| (0.0..slo).contains(&n))
         }),
     );
     set(
@@ -76,18 +67,9 @@ fn shares(table: &mut Table<'_>, params: &mut Params) {
 
 fn times(table: &mut Table<'_>, params: &mut Params) {
     let seconds = |time: Duration| time.as_secs_f64();
-    set(
-        &mut params.false_rollback_every_s,
-        table.get("false_rollback_every", rarely).map(seconds),
-    );
-    set(
-        &mut params.blip_s,
-        table.get("blip", Value::duration_or_zero).map(seconds),
-    );
-    set(
-        &mut params.stale_after_s,
-        table.get("stale_after", Value::duration).map(seconds),
-    );
+    set(&mut params.false_rollback_every_s, table.get("false_rollback_every", rarely).map(seconds));
+    set(&mut params.blip_s, table.get("blip", Value::duration_or_zero).map(seconds));
+    set(&mut params.stale_after_s, table.get("stale_after", Value::duration).map(seconds));
 }
 
 /// Below an hour, unjustified rollbacks would be the rule.

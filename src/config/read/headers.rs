@@ -12,10 +12,7 @@ const EXAMPLE: &str = "a string, a list of strings, or \"*\" for any value";
 pub(super) fn header_name(at: &Value<'_>, text: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| {
-            at.error(
-                format_args!("`{}` is no header name", text.escape_debug()),
-                "write letters, digits and - only",
-            );
+            at.error(format_args!("`{}` is no header name", text.escape_debug()), "write letters, digits and - only");
         })
         .ok()
 }

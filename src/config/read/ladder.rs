@@ -38,12 +38,7 @@ pub(super) fn read(table: &mut Table<'_>, stage: Stage) -> Ladder {
     let meant = written.unwrap_or(Percent::HUNDRED);
     let approve = table.get("approve", |value| approve(value, rungs.as_deref(), meant));
     let bake = table.get("bake", |value| bake(value, rungs.as_deref().unwrap_or_default(), meant));
-    cut(
-        ceiling,
-        rungs.unwrap_or_default(),
-        bake.as_ref(),
-        approve.unwrap_or_default(),
-    )
+    cut(ceiling, rungs.unwrap_or_default(), bake.as_ref(), approve.unwrap_or_default())
 }
 
 /// Steps above the ceiling are cut, and the ceiling is the last one: lowering `percent` takes one edit, not two.
@@ -59,12 +54,7 @@ fn cut(ceiling: Percent, mut steps: Vec<Percent>, bake: Option<&Bake>, mut appro
         None => default(n),
     };
     let bake = (0..steps.len()).map(at).collect();
-    Ladder {
-        ceiling,
-        steps,
-        bake,
-        approve,
-    }
+    Ladder { ceiling, steps, bake, approve }
 }
 
 fn rungs(value: &Value<'_>) -> Option<Vec<Percent>> {
@@ -96,10 +86,7 @@ fn approve(value: &Value<'_>, rungs: Option<&[Percent]>, ceiling: Percent) -> Op
             None => step >= ceiling,
         };
         if !known {
-            item.error(
-                format_args!("{step} is not one of the steps"),
-                "name a step, or add it to `steps`",
-            );
+            item.error(format_args!("{step} is not one of the steps"), "name a step, or add it to `steps`");
         }
         Some(step)
     })

@@ -39,16 +39,8 @@ pub enum FileKind {
 
 impl FileKind {
     /// Top-level keys that no rollout file has.
-    const OF_DEPLOYMENT: [&str; 8] = [
-        "listen",
-        "listen_tls",
-        "admin",
-        "admin_auth",
-        "dependency",
-        "limits",
-        "data_dir",
-        "workers",
-    ];
+    const OF_DEPLOYMENT: [&str; 8] =
+        ["listen", "listen_tls", "admin", "admin_auth", "dependency", "limits", "data_dir", "workers"];
 
     /// By the keys in the text; the name of the file decides where there are none.
     pub fn of(source: &str, path: &Path) -> Self {

@@ -86,11 +86,7 @@ fn rollout(entry: &Value<'_>, dependency: Option<&Dependency>) -> Option<Rollout
     let stage = table.required("stage", "stage = \"shadow\"");
     let stage = stage.and_then(|value| stage_of(&value, dependency));
     let ladder = ladder::read(&mut table, stage.unwrap_or_default());
-    let params = gate::read(
-        &mut table,
-        stage.unwrap_or_default(),
-        dependency.map(|it| it.v2.timeout),
-    );
+    let params = gate::read(&mut table, stage.unwrap_or_default(), dependency.map(|it| it.v2.timeout));
     let asks_for_rescue = table.has("rescue");
     let rollout = Rollout {
         hash: hash(entry),
@@ -166,9 +162,9 @@ fn key(item: &Value<'_>) -> Option<KeySource> {
         let wrong = || format!("`{}` is no place of a key", text.escape_debug());
         match text.split_once(':') {
             None if text == "client-ip" => Ok(KeySource::ClientIp),
-            Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
-                .map(KeySource::Header)
-                .map_err(|_| wrong()),
+            Some(("header", name)) => {
+                HeaderName::from_bytes(name.as_bytes()).map(KeySource::Header).map_err(|_| wrong())
+            }
             // A cookie's name is a token, as a header's is (RFC 6265, section 4.1.1), but its case matters.
             Some(("cookie", name)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
                 Ok(KeySource::Cookie(name.to_owned()))
@@ -203,29 +199,21 @@ fn mode(value: &Value<'_>) -> Option<Mode> {
 }
 
 fn freeze(value: &Value<'_>) -> Option<Vec<FreezeWindow>> {
-    value.list(
-        "a list such as [{ from = 2026-11-27T00:00:00Z, to = 2026-12-01T00:00:00Z }]",
-        |item| {
-            let mut table = item.table()?;
-            let from = table
-                .required("from", "from = 2026-11-27T00:00:00Z")
-                .and_then(|at| at.timestamp());
-            let to = table.required("to", "to = 2026-12-01T00:00:00Z");
-            let to_at = to.as_ref().and_then(Value::timestamp);
-            table.finish();
-            let window = FreezeWindow {
-                from: from?.as_second(),
-                to: to_at?.as_second(),
-            };
-            let to = to?;
-            if window.to <= window.from {
-                to.error("ends before it begins", "write an instant after `from`");
-            } else if window.to <= Timestamp::now().as_second() {
-                item.warn("this window is over", "remove it");
-            }
-            Some(window)
-        },
-    )
+    value.list("a list such as [{ from = 2026-11-27T00:00:00Z, to = 2026-12-01T00:00:00Z }]", |item| {
+        let mut table = item.table()?;
+        let from = table.required("from", "from = 2026-11-27T00:00:00Z").and_then(|at| at.timestamp());
+        let to = table.required("to", "to = 2026-12-01T00:00:00Z");
+        let to_at = to.as_ref().and_then(Value::timestamp);
+        table.finish();
+        let window = FreezeWindow { from: from?.as_second(), to: to_at?.as_second() };
+        let to = to?;
+        if window.to <= window.from {
+            to.error("ends before it begins", "write an instant after `from`");
+        } else if window.to <= Timestamp::now().as_second() {
+            item.warn("this window is over", "remove it");
+        }
+        Some(window)
+    })
 }
 
 /// What is valid, but hardly meant.
@@ -239,17 +227,15 @@ fn warn(table: &Table<'_>, rollout: &Rollout, asks_for_rescue: bool) {
             "nothing is shadowed: there is no evidence before customers are exposed",
             "raise `sample`, and name at least \"GET\" in `shadow_methods`",
         );
-    } else if asks_for_rescue && rollout.rescue && rollout.stage == Stage::Cutover && rollout.sample < Percent::HUNDRED {
+    } else if asks_for_rescue && rollout.rescue && rollout.stage == Stage::Cutover && rollout.sample < Percent::HUNDRED
+    {
         table.warn(
             "`rescue` works for shadowed requests only, and `sample` is below 100",
             "write sample = 100, or accept that the rest is not rescued",
         );
     }
     if rollout.steps == [Percent::HUNDRED] {
-        table.warn(
-            "a single step, from nobody to everybody",
-            "add steps = [1, 5, 25, 50, 100]",
-        );
+        table.warn("a single step, from nobody to everybody", "add steps = [1, 5, 25, 50, 100]");
     }
 }
 

@@ -29,12 +29,7 @@ pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -
 
 /// The implied route of every dependency.
 fn other() -> Route {
-    Route {
-        name: OTHER.to_owned(),
-        methods: Vec::new(),
-        path: None,
-        rules: Rules::default(),
-    }
+    Route { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
 }
 
 fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>) -> Option<Route> {
@@ -44,33 +39,21 @@ fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>) -> Option<Route> {
     let (methods, path) = table.get("match", Value::table).map(matches).unwrap_or_default();
     let rules = table.get("score", Value::table).map(rules).unwrap_or_default();
     table.finish();
-    Some(Route {
-        name: name?.to_owned(),
-        methods,
-        path,
-        rules,
-    })
+    Some(Route { name: name?.to_owned(), methods, path, rules })
 }
 
 fn name_of<'a>(value: &Value<'a>, names: &mut Vec<&'a str>) -> Option<&'a str> {
     let text = value.str()?;
     if names.contains(&text) {
-        value.error(
-            format_args!("a second route named `{}`", text.escape_debug()),
-            "choose another name",
-        );
+        value.error(format_args!("a second route named `{}`", text.escape_debug()), "choose another name");
     }
     names.push(text);
-    check_name(text, &[OTHER])
-        .map_err(|what| value.error(what, "choose another name"))
-        .ok()?;
+    check_name(text, &[OTHER]).map_err(|what| value.error(what, "choose another name")).ok()?;
     Some(text)
 }
 
 fn matches(mut table: Table<'_>) -> (Vec<Method>, Option<PathPattern>) {
-    let methods = table.get("methods", |value| {
-        value.list("a list of methods, such as [\"GET\"]", Value::method)
-    });
+    let methods = table.get("methods", |value| value.list("a list of methods, such as [\"GET\"]", Value::method));
     let path = table.get("path", |value| {
         const HELP: &str = "write literal segments, {name} for one segment, a final {name...} for the rest";
         value.parsed("a path such as \"/recommendations/{user}\"", HELP, PathPattern::parse)
@@ -89,11 +72,7 @@ fn rules(mut table: Table<'_>) -> Rules {
         max_latency: table.get("max_latency", Value::duration),
         exclude: table.get("exclude", Value::table).map(exclude).unwrap_or_default(),
     };
-    for status in rules
-        .status
-        .iter()
-        .filter(|status| rules.exclude.status.contains(status))
-    {
+    for status in rules.status.iter().filter(|status| rules.exclude.status.contains(status)) {
         table.warn(
             &format!("status {} is excluded, and never counts as rich", status.as_u16()),
             "remove it from `status` or from `exclude`",
@@ -104,9 +83,7 @@ fn rules(mut table: Table<'_>) -> Rules {
 }
 
 fn statuses(table: &mut Table<'_>) -> Vec<http::StatusCode> {
-    let read = table.get("status", |value| {
-        value.list("a list of statuses, such as [200]", Value::status)
-    });
+    let read = table.get("status", |value| value.list("a list of statuses, such as [200]", Value::status));
     read.unwrap_or_default()
 }
 
@@ -125,10 +102,8 @@ fn pointers(table: &mut Table<'_>, key: &'static str) -> Vec<Pointer> {
 }
 
 fn exclude(mut table: Table<'_>) -> Exclude {
-    let exclude = Exclude {
-        status: statuses(&mut table),
-        headers: table.get("header", headers::conditions).unwrap_or_default(),
-    };
+    let exclude =
+        Exclude { status: statuses(&mut table), headers: table.get("header", headers::conditions).unwrap_or_default() };
     table.finish();
     exclude
 }

@@ -22,12 +22,7 @@ pub(super) struct Sink<'a> {
 impl<'a> Sink<'a> {
     fn new(source: &'a str) -> Self {
         let starts = source.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            source,
-            lines: std::iter::once(0).chain(starts).collect(),
-            list: RefCell::default(),
-            broken: Vec::new(),
-        }
+        Self { source, lines: std::iter::once(0).chain(starts).collect(), list: RefCell::default(), broken: Vec::new() }
     }
 
     /// Adds a problem; `span` is cut to its first line.
@@ -49,23 +44,14 @@ impl<'a> Sink<'a> {
     /// How many errors there are so far.
     pub(super) fn errors(&self) -> usize {
         let list = self.list.borrow();
-        list.iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .count()
+        list.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
     fn problem(&self, severity: Severity, span: &Range<usize>, message: String, help: Option<String>) -> Problem {
         let span = self.first_line_of(span);
         let line = self.line(span.start);
         let column = self.source[self.lines[line]..span.start].chars().count() + 1;
-        Problem {
-            severity,
-            line: line + 1,
-            column,
-            span,
-            message,
-            help,
-        }
+        Problem { severity, line: line + 1, column, span, message, help }
     }
 
     /// The index of the line that holds a byte.

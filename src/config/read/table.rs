@@ -30,19 +30,9 @@ impl<'a> Table<'a> {
 
     /// `at` is where the table's key stands.
     pub(super) fn new(sink: &'a Sink<'a>, path: String, at: Range<usize>, table: &'a DeTable<'a>) -> Self {
-        let mut entries: Vec<_> = table
-            .iter()
-            .map(|(key, value)| Value::entry(sink, &path, key, value))
-            .collect();
+        let mut entries: Vec<_> = table.iter().map(|(key, value)| Value::entry(sink, &path, key, value)).collect();
         entries.sort_by_key(|entry| entry.key_span().start);
-        Self {
-            sink,
-            path,
-            at,
-            entries,
-            known: Vec::new(),
-            errors_before: sink.errors(),
-        }
+        Self { sink, path, at, entries, known: Vec::new(), errors_before: sink.errors() }
     }
 
     /// Takes a key; `None` when it is absent.
@@ -73,10 +63,7 @@ impl<'a> Table<'a> {
         self.entries = entries;
         let refused: Vec<Value<'_>> = refused;
         for entry in refused {
-            entry.key_error(
-                "is not supported by this version of crossfade",
-                Some("remove it".to_owned()),
-            );
+            entry.key_error("is not supported by this version of crossfade", Some("remove it".to_owned()));
         }
     }
 
@@ -94,11 +81,8 @@ impl<'a> Table<'a> {
     pub(super) fn finish(self) {
         let unknown = |entry: &&Value<'_>| !self.sink.lost_header_before(entry.key_span().start);
         for entry in self.entries.iter().filter(unknown) {
-            let help = if self.known.is_empty() {
-                "remove it".to_owned()
-            } else {
-                suggest::help(entry.key(), &self.known)
-            };
+            let help =
+                if self.known.is_empty() { "remove it".to_owned() } else { suggest::help(entry.key(), &self.known) };
             entry.key_error("is not a known key", Some(help));
         }
     }
@@ -119,16 +103,11 @@ impl<'a> Table<'a> {
         if !self.is_sound() {
             return;
         }
-        self.sink
-            .push(Severity::Warning, &self.at, self.place(what), Some(help.to_owned()));
+        self.sink.push(Severity::Warning, &self.at, self.place(what), Some(help.to_owned()));
     }
 
     fn place(&self, what: &str) -> String {
-        if self.path.is_empty() {
-            what.to_owned()
-        } else {
-            format!("`{}`: {what}", self.path)
-        }
+        if self.path.is_empty() { what.to_owned() } else { format!("`{}`: {what}", self.path) }
     }
 
     /// A duration above zero.
@@ -143,8 +122,7 @@ impl<'a> Table<'a> {
 
     /// A whole number of at least `least`.
     pub(super) fn count(&mut self, key: &'static str, least: u64, default: usize) -> usize {
-        self.get(key, |value| value.count(least))
-            .map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX))
+        self.get(key, |value| value.count(least)).map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX))
     }
 
     /// `true` or `false`.

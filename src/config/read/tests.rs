@@ -26,10 +26,7 @@ fn the_examples_are_valid_and_without_warnings() {
     assert_eq!(deployment.rollout, Path::new("config/rollout.toml"));
     let (rollouts, problems) = check_rollouts(ROLLOUT, Path::new("config/rollout.toml"), Some(&deployment));
     assert!(problems.is_empty(), "{problems}");
-    assert_eq!(
-        rollouts.expect("no problem").entries["recommendations"].stage,
-        Stage::Shadow
-    );
+    assert_eq!(rollouts.expect("no problem").entries["recommendations"].stage, Stage::Shadow);
 }
 
 #[test]
@@ -76,10 +73,7 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
     assert!(header.value().is_sensitive());
     assert!(!format!("{deployment:?}").contains("s3cret"));
     let endpoint = &v1.endpoints[0];
-    assert_eq!(
-        (endpoint.host.as_str(), endpoint.port, endpoint.base_path.as_str()),
-        ("::1", 80, "/base")
-    );
+    assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.base_path.as_str()), ("::1", 80, "/base"));
     assert_eq!(v1.host, HostPolicy::Preserve);
 }
 
@@ -89,10 +83,7 @@ fn a_secret_that_no_header_may_hold_is_not_shown_either() {
     fs::write(folder.path().join("key"), "s3cret\nsecond line\n").expect("writable");
     let source = with_the_rest("$v1 = { url = \"http://a\", request = { set = { k = { file = \"key\" } } } }");
     let problems = parse_deployment(&source, &folder.path().join("crossfade.toml")).expect_err("two lines");
-    assert!(
-        problems.to_string().contains("holds what no header may hold"),
-        "{problems}"
-    );
+    assert!(problems.to_string().contains("holds what no header may hold"), "{problems}");
     assert!(!problems.render(false).contains("s3cret"));
 }
 
@@ -109,15 +100,9 @@ fn steps_above_the_ceiling_are_cut_and_the_ceiling_is_the_last() {
         let minutes: Vec<_> = rollout.bake.iter().map(|bake| bake.as_secs() / 60).collect();
         (numbers(&rollout.steps), minutes, numbers(&rollout.approve))
     };
-    assert_eq!(
-        ladder(50.0),
-        (vec![1.0, 5.0, 25.0, 50.0], vec![1, 2, 3, 4], vec![25.0, 50.0])
-    );
+    assert_eq!(ladder(50.0), (vec![1.0, 5.0, 25.0, 50.0], vec![1, 2, 3, 4], vec![25.0, 50.0]));
     assert_eq!(ladder(10.0), (vec![1.0, 5.0, 10.0], vec![1, 2, 3], vec![]));
-    assert_eq!(
-        ladder(100.0),
-        (vec![1.0, 5.0, 25.0, 50.0, 100.0], vec![1, 2, 3, 4, 5], vec![25.0, 50.0])
-    );
+    assert_eq!(ladder(100.0), (vec![1.0, 5.0, 25.0, 50.0, 100.0], vec![1, 2, 3, 4, 5], vec![25.0, 50.0]));
     assert_eq!(ladder(0.0), (vec![0.0], vec![1], vec![]));
 }
 
@@ -125,10 +110,7 @@ fn steps_above_the_ceiling_are_cut_and_the_ceiling_is_the_last() {
 fn the_last_of_several_steps_bakes_for_a_day() {
     let source = "a = { stage = \"cutover\", slo = 0.9, percent = 50, steps = [1, 50] }";
     let rollouts = parse_rollouts(source, Path::new("rollout.toml"), None).expect("valid");
-    assert_eq!(
-        rollouts.entries["a"].bake,
-        [Duration::from_secs(300), Duration::from_secs(86_400)]
-    );
+    assert_eq!(rollouts.entries["a"].bake, [Duration::from_secs(300), Duration::from_secs(86_400)]);
 }
 
 #[test]

@@ -125,13 +125,7 @@ impl<'a> Value<'a> {
     }
 
     fn item(&self, n: usize, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Self {
-            sink: self.sink,
-            path: format!("{}[{n}]", self.path),
-            key: "",
-            key_span: value.span(),
-            written: value,
-        }
+        Self { sink: self.sink, path: format!("{}[{n}]", self.path), key: "", key_span: value.span(), written: value }
     }
 
     /// Each item of an array, read; items that are wrong are reported and left out.
@@ -190,10 +184,7 @@ impl<'a> Value<'a> {
         let text = self.str_like(&format!("one of {}", suggest::list(&names)))?;
         let found = words.iter().find(|(name, _)| *name == text);
         if found.is_none() {
-            self.error(
-                format_args!("`{}` is not possible here", text.escape_debug()),
-                suggest::help(text, &names),
-            );
+            self.error(format_args!("`{}` is not possible here", text.escape_debug()), suggest::help(text, &names));
         }
         found.map(|(_, value)| *value)
     }
@@ -251,10 +242,7 @@ impl<'a> Value<'a> {
         let number = u64::from_str_radix(written.as_str(), written.radix()).ok();
         let number = number.filter(|n| *n >= least);
         if number.is_none() {
-            self.error(
-                format_args!("{written} is out of range"),
-                format!("write a whole number of at least {least}"),
-            );
+            self.error(format_args!("{written} is out of range"), format!("write a whole number of at least {least}"));
         }
         number
     }
@@ -285,10 +273,7 @@ impl<'a> Value<'a> {
         let number = self.number()?;
         Percent::from_f64(number)
             .map_err(|error| {
-                self.error(
-                    format_args!("{number} is no percentage: {error}"),
-                    "write a number such as 5 or 0.125",
-                );
+                self.error(format_args!("{number} is no percentage: {error}"), "write a number such as 5 or 0.125");
             })
             .ok()
     }
@@ -305,18 +290,12 @@ impl<'a> Value<'a> {
         let text = self.str_like("a method such as \"GET\"")?;
         let upper = text.to_ascii_uppercase();
         if upper != text {
-            self.error(
-                "methods are case-sensitive",
-                format!("write \"{}\"", upper.escape_debug()),
-            );
+            self.error("methods are case-sensitive", format!("write \"{}\"", upper.escape_debug()));
             return None;
         }
         Method::from_bytes(text.as_bytes())
             .map_err(|_| {
-                self.error(
-                    format_args!("`{}` is no method", text.escape_debug()),
-                    "write \"GET\", say",
-                );
+                self.error(format_args!("`{}` is no method", text.escape_debug()), "write \"GET\", say");
             })
             .ok()
     }
@@ -328,8 +307,6 @@ impl<'a> Value<'a> {
             return self.wanted("an instant such as 2026-11-20T08:00:00Z (without quotes)");
         };
         let text = date.to_string();
-        Timestamp::from_str(&text)
-            .map_err(|_| self.error(format_args!("{text} is no instant"), HELP))
-            .ok()
+        Timestamp::from_str(&text).map_err(|_| self.error(format_args!("{text} is no instant"), HELP)).ok()
     }
 }

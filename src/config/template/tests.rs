@@ -50,9 +50,7 @@ fn refuses_templates_that_are_no_path() {
 
 /// Independent of the code above: the characters of RFC 3986, appendix A, by regular-grammar reading.
 fn is_rfc_3986(target: &str) -> bool {
-    let (path, query) = target
-        .split_once('?')
-        .map_or((target, ""), |(path, query)| (path, query));
+    let (path, query) = target.split_once('?').map_or((target, ""), |(path, query)| (path, query));
     let allowed = |text: &str, extra: &str| {
         let mut bytes = text.bytes();
         while let Some(byte) = bytes.next() {

@@ -3,26 +3,16 @@ use proptest::prelude::*;
 use super::*;
 
 fn started(started: u32) -> Counts {
-    Counts {
-        started,
-        ..Counts::default()
-    }
+    Counts { started, ..Counts::default() }
 }
 
 fn rich(rich: u32) -> Counts {
-    Counts {
-        started: rich,
-        rich,
-        concordant: rich,
-        ..Counts::default()
-    }
+    Counts { started: rich, rich, concordant: rich, ..Counts::default() }
 }
 
 fn v2(ring: &mut Cohorts, now: u64) -> Vec<(u64, u64, u64)> {
     ring.advance(now);
-    let finished = std::iter::from_fn(|| ring.next_v2())
-        .map(|it| (it.bucket, it.rich, it.fallback))
-        .collect();
+    let finished = std::iter::from_fn(|| ring.next_v2()).map(|it| (it.bucket, it.rich, it.fallback)).collect();
     while ring.next_pairs().is_some() {}
     finished
 }
@@ -32,14 +22,7 @@ fn a_bucket_is_final_once_nothing_is_pending() {
     let mut ring = Cohorts::new(20, 0);
     ring.admit(3, &started(2));
     assert_eq!(v2(&mut ring, 4), []);
-    ring.admit(
-        3,
-        &Counts {
-            rich: 1,
-            fallback: 1,
-            ..Counts::default()
-        },
-    );
+    ring.admit(3, &Counts { rich: 1, fallback: 1, ..Counts::default() });
     assert_eq!(v2(&mut ring, 4), [(3, 1, 1)]);
 }
 
@@ -59,16 +42,7 @@ fn what_is_pending_at_the_deadline_is_a_fallback_and_a_later_answer_is_ignored()
     assert_eq!(v2(&mut ring, 23), []);
     assert_eq!(ring.due(), 24);
     assert_eq!(v2(&mut ring, 24), [(3, 0, 2)]);
-    assert_eq!(
-        ring.admit(
-            3,
-            &Counts {
-                rich: 2,
-                ..Counts::default()
-            }
-        ),
-        Counts::default()
-    );
+    assert_eq!(ring.admit(3, &Counts { rich: 2, ..Counts::default() }), Counts::default());
 }
 
 #[test]
@@ -77,13 +51,7 @@ fn buckets_are_handed_on_in_the_order_of_their_starts() {
     ring.admit(3, &started(1));
     ring.admit(4, &rich(7));
     assert_eq!(v2(&mut ring, 10), []);
-    ring.admit(
-        3,
-        &Counts {
-            rich: 1,
-            ..Counts::default()
-        },
-    );
+    ring.admit(3, &Counts { rich: 1, ..Counts::default() });
     assert_eq!(v2(&mut ring, 10), [(3, 1, 0), (4, 7, 0)]);
 }
 
@@ -91,14 +59,7 @@ fn buckets_are_handed_on_in_the_order_of_their_starts() {
 fn withdrawn_requests_are_waited_for_no_longer() {
     let mut ring = Cohorts::new(20, 0);
     ring.admit(3, &started(2));
-    ring.admit(
-        3,
-        &Counts {
-            withdrawn: 1,
-            rich: 1,
-            ..Counts::default()
-        },
-    );
+    ring.admit(3, &Counts { withdrawn: 1, rich: 1, ..Counts::default() });
     assert_eq!(v2(&mut ring, 4), [(3, 1, 0)]);
 }
 
@@ -114,31 +75,14 @@ fn an_outcome_for_a_bucket_that_is_gone_counts_in_the_oldest_one_left() {
 #[test]
 fn pairs_may_follow_later_than_v2s_outcome() {
     let mut ring = Cohorts::new(20, 0);
-    ring.admit(
-        3,
-        &Counts {
-            started: 2,
-            rich: 2,
-            ..Counts::default()
-        },
-    );
+    ring.admit(3, &Counts { started: 2, rich: 2, ..Counts::default() });
     ring.advance(4);
     assert!(ring.next_v2().is_some_and(|it| it.rich == 2));
     assert_eq!(ring.next_pairs(), None);
-    ring.admit(
-        3,
-        &Counts {
-            v2_better: 2,
-            v1_fallback: 2,
-            ..Counts::default()
-        },
-    );
+    ring.admit(3, &Counts { v2_better: 2, v1_fallback: 2, ..Counts::default() });
     ring.advance(9);
     assert_eq!(ring.next_v2(), None);
-    assert!(
-        ring.next_pairs()
-            .is_some_and(|(bucket, counts)| bucket == 3 && counts.v2_better == 2)
-    );
+    assert!(ring.next_pairs().is_some_and(|(bucket, counts)| bucket == 3 && counts.v2_better == 2));
 }
 
 #[test]
@@ -160,10 +104,7 @@ fn start_and_outcome_of_the_first_request_after_a_silence_meet_in_one_bucket() {
     ring.admit(502, &started(1));
     assert_eq!(v2(&mut ring, 501), []);
     ring.wake(502);
-    let answered = Counts {
-        rich: 1,
-        ..Counts::default()
-    };
+    let answered = Counts { rich: 1, ..Counts::default() };
     ring.admit(502, &answered);
     assert_eq!(v2(&mut ring, 600), [(502, 1, 0)]);
 }

@@ -4,30 +4,17 @@ use super::super::{Basis, Params};
 use super::*;
 
 fn params() -> Params {
-    Params {
-        basis: Basis::Slo,
-        overdispersion: false,
-        min_samples: 50,
-        ..Params::for_slo(0.95)
-    }
+    Params { basis: Basis::Slo, overdispersion: false, min_samples: 50, ..Params::for_slo(0.95) }
 }
 
 fn judge(params: &Params, routes: &[&str]) -> Judge {
-    let settings = Settings {
-        bake_s: 0.0,
-        ..Settings::from(params)
-    };
+    let settings = Settings { bake_s: 0.0, ..Settings::from(params) };
     let names: Vec<String> = routes.iter().map(ToString::to_string).collect();
     Judge::new(settings, &names)
 }
 
 fn outcomes(rich: u32, fallback: u32) -> Counts {
-    Counts {
-        started: rich + fallback,
-        rich,
-        fallback,
-        ..Counts::default()
-    }
+    Counts { started: rich + fallback, rich, fallback, ..Counts::default() }
 }
 
 /// Feeds the same counts in each tick until the verdict is of this kind; says at which tick.
@@ -51,10 +38,7 @@ fn rolls_back_when_v2_falls_below_its_slo() {
     let mut judge = judge(&params(), &["all"]);
     assert_eq!(ticks_until(&mut judge, Kind::Rollback, &outcomes(98, 2), 600), None);
     let delay = ticks_until(&mut judge, Kind::Rollback, &outcomes(60, 40), 100).expect("found");
-    assert!(
-        (20..=35).contains(&delay),
-        "a blip of 3 s is tolerated, not more: {delay}"
-    );
+    assert!((20..=35).contains(&delay), "a blip of 3 s is tolerated, not more: {delay}");
 }
 
 #[test]
@@ -66,19 +50,9 @@ fn freezes_a_collapse_within_a_tick() {
 
 #[test]
 fn sees_a_hang_only_after_the_deadline_but_then_at_once() {
-    let mut judge = judge(
-        &Params {
-            blip_s: 0.0,
-            deadline_s: 2.0,
-            ..params()
-        },
-        &["all"],
-    );
+    let mut judge = judge(&Params { blip_s: 0.0, deadline_s: 2.0, ..params() }, &["all"]);
     assert_eq!(ticks_until(&mut judge, Kind::Rollback, &outcomes(98, 2), 600), None);
-    let hanging = Counts {
-        started: 100,
-        ..Counts::default()
-    };
+    let hanging = Counts { started: 100, ..Counts::default() };
     assert_eq!(ticks_until(&mut judge, Kind::Rollback, &hanging, 100), Some(21));
 }
 
@@ -95,21 +69,11 @@ fn never_decides_on_silence() {
 #[test]
 fn a_v2_that_never_answers_is_no_silence() {
     let mut judge = judge(&params(), &["all"]);
-    judge.observe(
-        0,
-        0,
-        &Counts {
-            started: 3,
-            ..Counts::default()
-        },
-    );
+    judge.observe(0, 0, &Counts { started: 3, ..Counts::default() });
     judge.tick(40);
     assert_eq!(judge.verdict().reason, Reason::NoData);
     judge.tick(60);
-    assert_eq!(
-        (judge.verdict().reason, judge.verdict().evidence.samples),
-        (Reason::MinSamples, 3)
-    );
+    assert_eq!((judge.verdict().reason, judge.verdict().evidence.samples), (Reason::MinSamples, 3));
 }
 
 #[test]
@@ -118,10 +82,7 @@ fn evidence_does_not_carry_over_a_step() {
     assert!(ticks_until(&mut judge, Kind::Promote, &outcomes(99, 1), 10).is_some());
     let now = judge.now;
     judge.restart(Restart::Step(1), now);
-    assert_eq!(
-        (judge.verdict().kind, judge.verdict().evidence.samples),
-        (Kind::Insufficient, 0)
-    );
+    assert_eq!((judge.verdict().kind, judge.verdict().evidence.samples), (Kind::Insufficient, 0));
     judge.observe(0, now - 1, &outcomes(1000, 0));
     judge.tick(now + 1);
     assert_eq!(judge.verdict().evidence.samples, 0, "requests of the step before");
@@ -146,13 +107,7 @@ fn a_change_of_the_slo_begins_an_epoch_and_a_change_of_confidence_does_not() {
     let mut judge = judge(&params(), &["all"]);
     assert!(ticks_until(&mut judge, Kind::Promote, &outcomes(99, 1), 10).is_some());
     let now = judge.now;
-    assert!(!judge.reconfigure(
-        &Params {
-            confidence: 0.999,
-            ..params()
-        },
-        now
-    ));
+    assert!(!judge.reconfigure(&Params { confidence: 0.999, ..params() }, now));
     judge.tick(now);
     assert!(judge.verdict().evidence.samples > 0);
     assert!(judge.reconfigure(&Params { slo: 0.9, ..params() }, now));
@@ -163,15 +118,7 @@ fn a_change_of_the_slo_begins_an_epoch_and_a_change_of_confidence_does_not() {
 fn resumes_with_what_was_finished_and_never_more() {
     let mut before = judge(&params(), &["a", "b"]);
     before.observe(0, 5, &outcomes(90, 10));
-    before.observe(
-        1,
-        5,
-        &Counts {
-            started: 7,
-            rich: 3,
-            ..Counts::default()
-        },
-    );
+    before.observe(1, 5, &Counts { started: 7, rich: 3, ..Counts::default() });
     before.tick(8);
     let text = serde_json::to_string(&before.save()).expect("plain data");
     let saved = serde_json::from_str(&text).expect("what was written can be read");
@@ -193,12 +140,7 @@ fn resumes_with_what_was_finished_and_never_more() {
 
 #[test]
 fn blames_nobody_for_an_outage_of_both_and_starts_afresh_after_it() {
-    let params = Params {
-        basis: Basis::Both,
-        blip_s: 0.0,
-        only_if_v1_better: false,
-        ..params()
-    };
+    let params = Params { basis: Basis::Both, blip_s: 0.0, only_if_v1_better: false, ..params() };
     let mut judge = judge(&params, &["all"]);
     let both = |rich: u32, fallback: u32| Counts {
         v1_rich: rich,
@@ -217,18 +159,8 @@ fn blames_nobody_for_an_outage_of_both_and_starts_afresh_after_it() {
 #[test]
 fn notices_that_mirroring_hurts_v1() {
     let mut judge = judge(&params(), &["all"]);
-    judge.watch_v1_against(
-        crate::hit_rate::Tallied {
-            rich: 9_900,
-            fallback: 100,
-        },
-        0,
-    );
-    let v1 = |v1_rich, v1_fallback| Counts {
-        v1_rich,
-        v1_fallback,
-        ..outcomes(99, 1)
-    };
+    judge.watch_v1_against(crate::hit_rate::Tallied { rich: 9_900, fallback: 100 }, 0);
+    let v1 = |v1_rich, v1_fallback| Counts { v1_rich, v1_fallback, ..outcomes(99, 1) };
     assert_eq!(ticks_until(&mut judge, Kind::Freeze, &v1(99, 1), 300), None);
     assert!(ticks_until(&mut judge, Kind::Freeze, &v1(90, 10), 300).is_some());
     assert_eq!(judge.verdict().reason, Reason::MirrorHurtsV1);
@@ -256,15 +188,7 @@ fn a_route_takes_less_than_two_kibibytes() {
 }
 
 fn are_finite(it: &Evidence) -> bool {
-    let numbers = [
-        it.log_e,
-        it.log_e_pairs,
-        it.log_e_need,
-        it.log_r,
-        it.log_r_pairs,
-        it.log_r_v1,
-        it.phi,
-    ];
+    let numbers = [it.log_e, it.log_e_pairs, it.log_e_need, it.log_r, it.log_r_pairs, it.log_r_v1, it.phi];
     let more = [it.requests_needed, it.seconds_needed, it.hit_rate()];
     numbers.iter().chain(more.iter().flatten()).all(|x| x.is_finite())
 }

@@ -21,13 +21,7 @@ fn plan() -> Plan {
 }
 
 fn verdict(reason: Reason) -> Verdict {
-    Verdict {
-        kind: reason.kind(),
-        reason,
-        scope: Scope::All,
-        evidence: Evidence::default(),
-        since: 0,
-    }
+    Verdict { kind: reason.kind(), reason, scope: Scope::All, evidence: Evidence::default(), since: 0 }
 }
 
 /// A ladder that was promoted `times` times.
@@ -80,30 +74,14 @@ fn rolls_back_to_zero_from_every_phase_and_stays_there() {
     let done = climbed(plan(), 4);
     let mut paused = climbed(plan(), 2);
     paused.pause(0);
-    let awaiting = climbed(
-        Plan {
-            approve: vec![percent(100.0)],
-            ..plan()
-        },
-        3,
-    );
+    let awaiting = climbed(Plan { approve: vec![percent(100.0)], ..plan() }, 3);
     assert_eq!(awaiting.phase(), Phase::AwaitingApproval);
-    let frozen = climbed(
-        Plan {
-            freeze: vec![FreezeWindow { from: 0, to: 9 }],
-            ..plan()
-        },
-        1,
-    );
+    let frozen = climbed(Plan { freeze: vec![FreezeWindow { from: 0, to: 9 }], ..plan() }, 1);
     assert_eq!(frozen.phase(), Phase::FreezeWindow);
     for mut ladder in [done, paused, awaiting, frozen, climbed(plan(), 1)] {
         let was = ladder.phase();
         ladder.judged(&verdict(Reason::BelowSlo), 0);
-        assert_eq!(
-            (ladder.effective(), ladder.phase()),
-            (Percent::ZERO, Phase::RolledBack),
-            "{was}"
-        );
+        assert_eq!((ladder.effective(), ladder.phase()), (Percent::ZERO, Phase::RolledBack), "{was}");
         assert_eq!(ladder.judged(&verdict(Reason::BelowSlo), 0).events, []);
         ladder.judged(&verdict(Reason::Confident), 0);
         assert_eq!(ladder.effective(), Percent::ZERO, "latched after {was}");
@@ -112,13 +90,7 @@ fn rolls_back_to_zero_from_every_phase_and_stays_there() {
 
 #[test]
 fn rolls_back_one_step_where_people_asked_for_it() {
-    let mut ladder = climbed(
-        Plan {
-            rollback_to: RollbackTo::Previous,
-            ..plan()
-        },
-        3,
-    );
+    let mut ladder = climbed(Plan { rollback_to: RollbackTo::Previous, ..plan() }, 3);
     let mut seen = Vec::new();
     for _ in 0..5 {
         seen.extend(rolled_back(&ladder.judged(&verdict(Reason::WorseThanV1), 0)));
@@ -131,23 +103,14 @@ fn resume_proves_v2_again_from_no_evidence() {
     let mut ladder = climbed(plan(), 2);
     ladder.rollback(0);
     let reaction = ladder.resume(0);
-    assert_eq!(
-        reaction,
-        Reaction {
-            events: vec![Event::Resume],
-            restart: Some(Restart::Again)
-        }
-    );
+    assert_eq!(reaction, Reaction { events: vec![Event::Resume], restart: Some(Restart::Again) });
     assert_eq!((ladder.allowed(), ladder.phase()), (Percent::ZERO, Phase::Proving));
 }
 
 #[test]
 fn a_lower_ceiling_applies_at_once_and_a_higher_one_passes_the_gate() {
     let mut ladder = climbed(plan(), 3);
-    let lower = Plan {
-        ceiling: percent(10.0),
-        ..plan()
-    };
+    let lower = Plan { ceiling: percent(10.0), ..plan() };
     ladder.edit(lower, Touched::Plan, 0);
     assert_eq!(ladder.effective(), percent(10.0));
     ladder.edit(plan(), Touched::Plan, 0);
@@ -158,28 +121,19 @@ fn a_lower_ceiling_applies_at_once_and_a_higher_one_passes_the_gate() {
 
 #[test]
 fn any_change_of_the_entry_lifts_a_rollback_and_proves_v2_again_from_no_evidence() {
-    let lower = Plan {
-        ceiling: percent(10.0),
-        ..plan()
-    };
+    let lower = Plan { ceiling: percent(10.0), ..plan() };
     for (plan, touched) in [(lower, Touched::Plan), (plan(), Touched::Entry)] {
         let mut ladder = climbed(self::plan(), 2);
         ladder.judged(&verdict(Reason::BelowSlo), 0);
         let reaction = ladder.edit(plan, touched, 0);
-        assert_eq!(
-            (reaction.restart, ladder.phase()),
-            (Some(Restart::Change), Phase::Proving)
-        );
+        assert_eq!((reaction.restart, ladder.phase()), (Some(Restart::Change), Phase::Proving));
         assert_eq!(ladder.allowed(), Percent::ZERO);
     }
 }
 
 #[test]
 fn evidence_from_the_stage_shadow_carries_into_cutover() {
-    let mut ladder = Ladder::new(Plan {
-        stage: Stage::Shadow,
-        ..plan()
-    });
+    let mut ladder = Ladder::new(Plan { stage: Stage::Shadow, ..plan() });
     assert_eq!(ladder.judged(&verdict(Reason::Confident), 0), Reaction::default());
     assert_eq!(ladder.effective(), Percent::ZERO);
     assert_eq!(ladder.edit(plan(), Touched::Plan, 0).restart, None);
@@ -200,18 +154,9 @@ fn stages_that_are_not_judged_ignore_verdicts() {
 
 #[test]
 fn an_observing_gate_records_and_changes_nothing() {
-    let mut ladder = Ladder::new(Plan {
-        mode: Mode::Observe,
-        ceiling: percent(25.0),
-        ..plan()
-    });
+    let mut ladder = Ladder::new(Plan { mode: Mode::Observe, ceiling: percent(25.0), ..plan() });
     let reaction = ladder.judged(&verdict(Reason::BelowSlo), 0);
-    assert_eq!(
-        reaction.events,
-        [Event::Breach {
-            reason: Reason::BelowSlo
-        }]
-    );
+    assert_eq!(reaction.events, [Event::Breach { reason: Reason::BelowSlo }]);
     assert_eq!(ladder.effective(), percent(25.0));
     ladder.rollback(0);
     assert_eq!(ladder.effective(), Percent::ZERO, "people are always obeyed");
@@ -219,17 +164,8 @@ fn an_observing_gate_records_and_changes_nothing() {
 
 #[test]
 fn a_step_that_wants_approval_waits_for_it() {
-    let mut ladder = climbed(
-        Plan {
-            approve: vec![percent(25.0)],
-            ..plan()
-        },
-        5,
-    );
-    assert_eq!(
-        (ladder.effective(), ladder.phase()),
-        (percent(1.0), Phase::AwaitingApproval)
-    );
+    let mut ladder = climbed(Plan { approve: vec![percent(25.0)], ..plan() }, 5);
+    assert_eq!((ladder.effective(), ladder.phase()), (percent(1.0), Phase::AwaitingApproval));
     assert_eq!(ladder.shown(&verdict(Reason::Confident), 0).reason, Reason::Approval);
     assert_eq!(ladder.approve().events, [Event::Approve { step: percent(25.0) }]);
     assert_eq!(ladder.approve(), Reaction::default());
@@ -240,15 +176,9 @@ fn a_step_that_wants_approval_waits_for_it() {
 #[test]
 fn a_freeze_window_ends_by_itself() {
     let window = FreezeWindow { from: 100, to: 200 };
-    let mut ladder = Ladder::new(Plan {
-        freeze: vec![window],
-        ..plan()
-    });
+    let mut ladder = Ladder::new(Plan { freeze: vec![window], ..plan() });
     ladder.judged(&verdict(Reason::Confident), 199);
-    assert_eq!(
-        (ladder.effective(), ladder.phase()),
-        (Percent::ZERO, Phase::FreezeWindow)
-    );
+    assert_eq!((ladder.effective(), ladder.phase()), (Percent::ZERO, Phase::FreezeWindow));
     ladder.judged(&verdict(Reason::Confident), 200);
     assert_eq!(ladder.effective(), percent(1.0));
 }
@@ -257,21 +187,11 @@ fn a_freeze_window_ends_by_itself() {
 fn an_incident_begins_and_ends_once_and_silence_does_not_end_it() {
     let mut ladder = climbed(plan(), 1);
     let mut told = Vec::new();
-    for reason in [
-        Reason::Blip,
-        Reason::Blip,
-        Reason::NoData,
-        Reason::RecentDrop,
-        Reason::Undecided,
-        Reason::Bake,
-    ] {
+    for reason in [Reason::Blip, Reason::Blip, Reason::NoData, Reason::RecentDrop, Reason::Undecided, Reason::Bake] {
         told.extend(ladder.judged(&verdict(reason), 0).events);
     }
     let reason = Reason::Blip;
-    assert_eq!(
-        told,
-        [Event::Breach { reason }, Event::Freeze { reason }, Event::Recover]
-    );
+    assert_eq!(told, [Event::Breach { reason }, Event::Freeze { reason }, Event::Recover]);
 }
 
 #[derive(Debug, Clone)]
@@ -293,16 +213,8 @@ fn any_plan() -> impl Strategy<Value = Plan> {
         5 => Just(Stage::Cutover),
         1 => Just(Stage::Complete),
     ];
-    (
-        stage,
-        0..=100_000_u32,
-        percents(),
-        percents(),
-        any::<bool>(),
-        0..8_u32,
-        0..50_i64,
-    )
-        .prop_map(|(stage, ceiling, mut steps, approve, previous, observe, from)| {
+    (stage, 0..=100_000_u32, percents(), percents(), any::<bool>(), 0..8_u32, 0..50_i64).prop_map(
+        |(stage, ceiling, mut steps, approve, previous, observe, from)| {
             let of = |x: u32| Percent::from_thousandths(x).expect("in range");
             steps.sort_unstable();
             Plan {
@@ -311,15 +223,12 @@ fn any_plan() -> impl Strategy<Value = Plan> {
                 steps: steps.into_iter().map(of).collect(),
                 bake_s: vec![1.0],
                 approve: approve.into_iter().map(of).collect(),
-                rollback_to: if previous {
-                    RollbackTo::Previous
-                } else {
-                    RollbackTo::Zero
-                },
+                rollback_to: if previous { RollbackTo::Previous } else { RollbackTo::Zero },
                 mode: if observe == 0 { Mode::Observe } else { Mode::Enforce },
                 freeze: vec![FreezeWindow { from, to: from + 20 }],
             }
-        })
+        },
+    )
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

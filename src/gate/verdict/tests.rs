@@ -24,14 +24,7 @@ fn healthy() -> Reading {
         v2_worse: 50,
         shed: 0,
     };
-    Reading {
-        sums,
-        phi: 1.0,
-        blocks: 12,
-        log_e: 20.0,
-        log_e_pairs: 20.0,
-        ..Reading::default()
-    }
+    Reading { sums, phi: 1.0, blocks: 12, log_e: 20.0, log_e_pairs: 20.0, ..Reading::default() }
 }
 
 fn world() -> World {
@@ -163,18 +156,10 @@ fn row_8_wants_most_requests_scored() {
 
 #[test]
 fn row_9_wants_enough_requests_and_pairs() {
-    let only = |rich| Sums {
-        rich,
-        ..Sums::default()
-    };
+    let only = |rich| Sums { rich, ..Sums::default() };
     expect(Reason::MinSamples, |it| it.routes[0].sums = only(199));
     expect(Reason::NoPairs, |it| it.routes[0].sums = only(200));
-    expect(Reason::MinSamples, |it| {
-        it.routes[0].sums = Sums {
-            concordant: 199,
-            ..only(200)
-        }
-    });
+    expect(Reason::MinSamples, |it| it.routes[0].sums = Sums { concordant: 199, ..only(200) });
     expect(Reason::Confident, |it| {
         it.settings.params.basis = Basis::Slo;
         it.routes[0].sums = only(200);
@@ -248,25 +233,13 @@ fn every_route_with_enough_traffic_must_be_proven() {
 #[test]
 fn a_quiet_route_is_pooled_and_a_busy_one_is_waited_for() {
     let mut world = world();
-    world.routes = vec![
-        healthy(),
-        Reading {
-            sums: Sums {
-                rich: 100,
-                ..Sums::default()
-            },
-            ..healthy()
-        },
-    ];
+    world.routes = vec![healthy(), Reading { sums: Sums { rich: 100, ..Sums::default() }, ..healthy() }];
     world.elapsed_s = 301.0;
     assert_eq!(world.decide(), (Reason::Confident, Scope::Route(0)));
     world.elapsed_s = 299.0;
     assert_eq!(world.decide(), (Reason::MinSamples, Scope::Route(1)));
     world.elapsed_s = 301.0;
-    world.other = Some(Reading {
-        log_e: 0.0,
-        ..healthy()
-    });
+    world.other = Some(Reading { log_e: 0.0, ..healthy() });
     assert_eq!(world.decide(), (Reason::Undecided, Scope::Other));
 }
 

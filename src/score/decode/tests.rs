@@ -78,33 +78,18 @@ fn undoes_every_coding_and_stacks_of_them() {
         assert_eq!(decode_as(coding, &body, CAP), Ok(TEXT.to_vec()), "{coding}");
     }
     let [first, second] = [&gzip(&TEXT[..20])[..], &gzip(&TEXT[20..])[..]];
-    assert_eq!(
-        decode_as("gzip", &[first, second].concat(), CAP),
-        Ok(TEXT.to_vec()),
-        "two members"
-    );
+    assert_eq!(decode_as("gzip", &[first, second].concat(), CAP), Ok(TEXT.to_vec()), "two members");
 }
 
 #[test]
 fn undoes_several_zstd_blocks_of_the_reference_encoder() {
     // `zstd -19`: later blocks reuse codes and offsets of earlier ones.
     let sample = include_bytes!("zstd/sample.zst");
-    let line = |n: u32| {
-        format!(
-            "{{\"user\":\"u-{}\",\"items\":[{},{}]}}\n",
-            n * 31 % 97,
-            n % 7,
-            n * n % 11
-        )
-    };
+    let line = |n: u32| format!("{{\"user\":\"u-{}\",\"items\":[{},{}]}}\n", n * 31 % 97, n % 7, n * n % 11);
     let text: String = (1..=9_000).map(line).collect();
     assert!(decode_as("zstd", sample, CAP) == Ok(text.into_bytes()));
     for length in 0..sample.len() {
-        assert_eq!(
-            decode_as("zstd", &sample[..length], CAP),
-            Err(Undecodable::Broken),
-            "cut to {length}"
-        );
+        assert_eq!(decode_as("zstd", &sample[..length], CAP), Err(Undecodable::Broken), "cut to {length}");
     }
 }
 
@@ -155,17 +140,9 @@ fn the_cap_is_exact() {
 #[test]
 fn a_bomb_stops_at_the_cap() {
     let zeros = vec![0; 10 << 20];
-    for (coding, bomb) in [
-        ("gzip", gzip(&zeros)),
-        ("deflate", zlib(&zeros)),
-        ("br", BROTLI_BOMB.to_vec()),
-    ] {
+    for (coding, bomb) in [("gzip", gzip(&zeros)), ("deflate", zlib(&zeros)), ("br", BROTLI_BOMB.to_vec())] {
         assert_eq!(decode_as(coding, &bomb, CAP), Err(Undecodable::TooLarge), "{coding}");
-        assert_eq!(
-            decode_as(coding, &bomb, 16 << 20).map(|out| out.len()),
-            Ok(10 << 20),
-            "{coding}"
-        );
+        assert_eq!(decode_as(coding, &bomb, 16 << 20).map(|out| out.len()), Ok(10 << 20), "{coding}");
     }
 }
 
@@ -180,25 +157,13 @@ fn the_buffer_never_outgrows_the_cap() {
 
 #[test]
 fn refuses_what_breaks_off_goes_on_or_is_unknown() {
-    for (coding, body) in samples()
-        .into_iter()
-        .filter(|(coding, _)| !matches!(*coding, "identity" | ""))
-    {
+    for (coding, body) in samples().into_iter().filter(|(coding, _)| !matches!(*coding, "identity" | "")) {
         for length in 0..body.len() {
             let cut = decode_as(coding, &body[..length], CAP);
-            assert_eq!(
-                cut,
-                Err(Undecodable::Broken),
-                "{coding} cut to {length} of {}",
-                body.len()
-            );
+            assert_eq!(cut, Err(Undecodable::Broken), "{coding} cut to {length} of {}", body.len());
         }
         let longer = [&body[..], b"x"].concat();
-        assert_eq!(
-            decode_as(coding, &longer, CAP),
-            Err(Undecodable::Broken),
-            "{coding} with a byte too many"
-        );
+        assert_eq!(decode_as(coding, &longer, CAP), Err(Undecodable::Broken), "{coding} with a byte too many");
     }
     for coding in ["compress", "gzip, rot13", "gzip;q=1", "gzip gzip"] {
         assert_eq!(decode_as(coding, TEXT, CAP), Err(Undecodable::Broken), "{coding}");
@@ -209,10 +174,7 @@ fn refuses_what_breaks_off_goes_on_or_is_unknown() {
 fn the_number_of_codings_is_bounded() {
     let wrap = |times| (0..times).fold(TEXT.to_vec(), |body, _| gzip(&body));
     assert_eq!(decode_as("gzip,gzip,gzip,gzip", &wrap(4), CAP), Ok(TEXT.to_vec()));
-    assert_eq!(
-        decode_as("gzip,gzip,gzip,gzip,gzip", &wrap(5), CAP),
-        Err(Undecodable::Broken)
-    );
+    assert_eq!(decode_as("gzip,gzip,gzip,gzip,gzip", &wrap(5), CAP), Err(Undecodable::Broken));
 }
 
 proptest! {

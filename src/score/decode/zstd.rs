@@ -54,11 +54,7 @@ impl Header {
         let descriptor = input.byte()?;
         let single_segment = descriptor & 0x20 != 0;
         let is_reserved = descriptor & 0x08 != 0;
-        let window = if single_segment {
-            None
-        } else {
-            Some(window_size(input.byte()?))
-        };
+        let window = if single_segment { None } else { Some(window_size(input.byte()?)) };
         let dictionary = input.number([0, 1, 2, 4][usize::from(descriptor & 3)])?;
         let content_size = match descriptor >> 6 {
             0 if single_segment => Some(input.number(1)?),
@@ -72,10 +68,7 @@ impl Header {
         if is_reserved || dictionary != 0 || window > MAX_WINDOW {
             return Err(Undecodable::Broken);
         }
-        Ok(Self {
-            content_size,
-            has_checksum: descriptor & 0x04 != 0,
-        })
+        Ok(Self { content_size, has_checksum: descriptor & 0x04 != 0 })
     }
 }
 
@@ -97,21 +90,12 @@ struct Frame {
 fn frame(input: &mut Input<'_>, output: &mut Output) -> Result<(), Undecodable> {
     let header = Header::read(input)?;
     let start = output.bytes.len();
-    let mut frame = Frame {
-        start,
-        huffman: None,
-        codes: Codes::default(),
-        literals: Vec::new(),
-    };
+    let mut frame = Frame { start, huffman: None, codes: Codes::default(), literals: Vec::new() };
     while !frame.block(input, output)? {}
     let content = &output.bytes[start..];
     let has_size = header.content_size.is_none_or(|size| size == content.len() as u64);
     let has_sum = !header.has_checksum || input.number(4)? == xxh64(content, 0) & 0xFFFF_FFFF;
-    if has_size && has_sum {
-        Ok(())
-    } else {
-        Err(Undecodable::Broken)
-    }
+    if has_size && has_sum { Ok(()) } else { Err(Undecodable::Broken) }
 }
 
 impl Frame {

@@ -5,26 +5,19 @@ use serde_json::Value;
 use super::*;
 
 fn shapes(pointers: &[&str], body: &str) -> Vec<Shape> {
-    let pointers: Vec<_> = pointers
-        .iter()
-        .map(|text| Pointer::parse(text).expect("a pointer"))
-        .collect();
+    let pointers: Vec<_> = pointers.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect();
     Probe::new(&pointers).shapes(body.as_bytes()).expect("JSON").collect()
 }
 
 fn fails(pointer: &str, body: &[u8]) -> bool {
-    Probe::new(&[Pointer::parse(pointer).expect("a pointer")])
-        .shapes(body)
-        .is_err()
+    Probe::new(&[Pointer::parse(pointer).expect("a pointer")]).shapes(body).is_err()
 }
 
 #[test]
 fn tells_absent_null_empty_and_filled_apart() {
     use Shape::{Absent, Empty, Filled, Null};
     let body = r#"{"a":null,"b":"","c":[],"d":{},"e":0,"f":false,"g":"x","h":[0],"i":{"j":1},"k":-1.5}"#;
-    let places = [
-        "/z", "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/k", "/i/j", "/i/k", "/g/x", "/a/b",
-    ];
+    let places = ["/z", "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/k", "/i/j", "/i/k", "/g/x", "/a/b"];
     let expected = [
         Absent, Null, Empty, Empty, Empty, Filled, Filled, Filled, Filled, Filled, Filled, Filled, Absent, Absent,
         Absent,
@@ -38,23 +31,14 @@ fn finds_the_whole_document_array_elements_and_odd_keys() {
     let places = ["", "/", "/a~1b", "/m~0n", "/a/1/1", "/0", "/ "];
     assert_eq!(shapes(&places, body), [Shape::Filled; 7]);
     assert_eq!(shapes(&["/a/0", "/a/1/0"], body), [Shape::Empty, Shape::Null]);
-    assert_eq!(
-        shapes(&["/a/01", "/a/+1", "/a/-", "/a/2", "/a/1.0"], body),
-        [Shape::Absent; 5]
-    );
+    assert_eq!(shapes(&["/a/01", "/a/+1", "/a/-", "/a/2", "/a/1.0"], body), [Shape::Absent; 5]);
     assert_eq!(shapes(&["", ""], "[]"), [Shape::Empty; 2]);
 }
 
 #[test]
 fn the_last_of_several_equal_keys_counts() {
-    assert_eq!(
-        shapes(&["/a/b", "/a"], r#"{"a":{"b":1},"a":{"c":1}}"#),
-        [Shape::Absent, Shape::Filled]
-    );
-    assert_eq!(
-        shapes(&["/a/b", "/a"], r#"{"a":{"b":1},"\u0061":null}"#),
-        [Shape::Absent, Shape::Null]
-    );
+    assert_eq!(shapes(&["/a/b", "/a"], r#"{"a":{"b":1},"a":{"c":1}}"#), [Shape::Absent, Shape::Filled]);
+    assert_eq!(shapes(&["/a/b", "/a"], r#"{"a":{"b":1},"\u0061":null}"#), [Shape::Absent, Shape::Null]);
 }
 
 #[test]
@@ -121,42 +105,18 @@ impl Document {
 }
 
 fn document() -> impl Strategy<Value = Document> {
-    let scalars = vec![
-        "null",
-        "true",
-        "false",
-        "0",
-        "-1.5e3",
-        r#""""#,
-        r#""x\n\u00e9""#,
-        "18446744073709551615",
-    ];
-    let keys = vec![
-        r#""""#,
-        r#""a""#,
-        r#""\u0061""#,
-        r#""b""#,
-        r#""0""#,
-        r#""1""#,
-        r#""a/b""#,
-        r#""~""#,
-    ];
+    let scalars = vec!["null", "true", "false", "0", "-1.5e3", r#""""#, r#""x\n\u00e9""#, "18446744073709551615"];
+    let keys = vec![r#""""#, r#""a""#, r#""\u0061""#, r#""b""#, r#""0""#, r#""1""#, r#""a/b""#, r#""~""#];
     let leaf = prop::sample::select(scalars).prop_map(Document::Scalar);
     leaf.prop_recursive(4, 64, 5, move |inner| {
         let member = (prop::sample::select(keys.clone()), inner.clone());
-        prop_oneof![
-            vec(inner, 0..4).prop_map(Document::Array),
-            vec(member, 0..5).prop_map(Document::Object),
-        ]
+        prop_oneof![vec(inner, 0..4).prop_map(Document::Array), vec(member, 0..5).prop_map(Document::Object),]
     })
 }
 
 fn pointers() -> impl Strategy<Value = Vec<String>> {
     let token = prop::sample::select(vec!["", "a", "b", "0", "1", "01", "a~1b", "~0", "-"]);
-    vec(
-        vec(token, 0..4).prop_map(|tokens| tokens.iter().flat_map(|token| ["/", token]).collect()),
-        0..6,
-    )
+    vec(vec(token, 0..4).prop_map(|tokens| tokens.iter().flat_map(|token| ["/", token]).collect()), 0..6)
 }
 
 fn naive(document: &Value, pointer: &str) -> Shape {

@@ -22,10 +22,7 @@ fn status(code: u16) -> StatusCode {
 }
 
 fn pointers(texts: &[&str]) -> Vec<Pointer> {
-    texts
-        .iter()
-        .map(|text| Pointer::parse(text).expect("a pointer"))
-        .collect()
+    texts.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect()
 }
 
 /// Rules of statuses, required and non-empty places.
@@ -39,10 +36,7 @@ fn rules(statuses: &[u16], required: &[&str], non_empty: &[&str]) -> Rules {
 }
 
 fn min_bytes(min: u64) -> Rules {
-    Rules {
-        min_bytes: Some(min),
-        ..Rules::default()
-    }
+    Rules { min_bytes: Some(min), ..Rules::default() }
 }
 
 /// An answer in the making; by default `GET`, 200 after 10 ms, no headers.
@@ -69,18 +63,11 @@ fn given(status: u16, body: &[u8]) -> Given {
 
 impl Given {
     fn head(self) -> Self {
-        Self {
-            method: Method::HEAD,
-            pieces: Vec::new(),
-            ..self
-        }
+        Self { method: Method::HEAD, pieces: Vec::new(), ..self }
     }
 
     fn conditional(self) -> Self {
-        Self {
-            conditional: true,
-            ..self
-        }
+        Self { conditional: true, ..self }
     }
 
     fn after_ms(self, latency_ms: u64) -> Self {
@@ -88,8 +75,7 @@ impl Given {
     }
 
     fn coded(mut self, coding: &'static str) -> Self {
-        self.headers
-            .insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        self.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
         self
     }
 
@@ -143,25 +129,10 @@ fn without_rules_a_2xx_with_a_body_is_rich() {
         ("418", none(), given(418, b"x"), fallback(Cause::Status)),
         ("500", none(), given(500, b"x"), fallback(Cause::Status)),
         ("503", none(), given(503, b""), fallback(Cause::Status)),
-        (
-            "gzip of nothing",
-            none(),
-            given(200, &gzip(b"")).coded("gzip"),
-            fallback(Cause::Empty),
-        ),
+        ("gzip of nothing", none(), given(200, &gzip(b"")).coded("gzip"), fallback(Cause::Empty)),
         ("gzip of something", none(), given(200, &gzip(b"x")).coded("gzip"), RICH),
-        (
-            "small and not gzip",
-            none(),
-            given(200, b"x").coded("gzip"),
-            fallback(Cause::Decode),
-        ),
-        (
-            "large, not looked into",
-            none(),
-            given(200, &[b'x'; 100]).coded("gzip"),
-            RICH,
-        ),
+        ("small and not gzip", none(), given(200, b"x").coded("gzip"), fallback(Cause::Decode)),
+        ("large, not looked into", none(), given(200, &[b'x'; 100]).coded("gzip"), RICH),
     ]);
 }
 
@@ -170,69 +141,27 @@ fn exactly_the_documented_client_errors_are_provisional() {
     let client_errors: Vec<u16> = (400..500)
         .filter(|&code| given(code, b"x").score(Rules::default(), CAP) == Score::ClientError(status(code)))
         .collect();
-    assert_eq!(
-        client_errors,
-        [400, 404, 405, 409, 410, 412, 413, 414, 415, 416, 417, 422, 429]
-    );
+    assert_eq!(client_errors, [400, 404, 405, 409, 410, 412, 413, 414, 415, 416, 417, 422, 429]);
 }
 
 #[test]
 fn listed_statuses_and_only_those_may_be_rich() {
-    let empty_ok = Rules {
-        status: vec![status(204), status(200)],
-        min_bytes: Some(0),
-        ..Rules::default()
-    };
+    let empty_ok = Rules { status: vec![status(204), status(200)], min_bytes: Some(0), ..Rules::default() };
     check(vec![
         ("listed", rules(&[200], &[], &[]), given(200, b"x"), RICH),
-        (
-            "2xx not listed",
-            rules(&[200], &[], &[]),
-            given(201, b"x"),
-            fallback(Cause::Status),
-        ),
-        (
-            "404 not listed",
-            rules(&[200], &[], &[]),
-            given(404, b"x"),
-            Score::ClientError(status(404)),
-        ),
+        ("2xx not listed", rules(&[200], &[], &[]), given(201, b"x"), fallback(Cause::Status)),
+        ("404 not listed", rules(&[200], &[], &[]), given(404, b"x"), Score::ClientError(status(404))),
         ("404 listed", rules(&[200, 404], &[], &[]), given(404, b"x"), RICH),
-        (
-            "404 listed, without a body",
-            rules(&[200, 404], &[], &[]),
-            given(404, b""),
-            fallback(Cause::Empty),
-        ),
+        ("404 listed, without a body", rules(&[200, 404], &[], &[]), given(404, b""), fallback(Cause::Empty)),
         ("401 listed", rules(&[401], &[], &[]), given(401, b"x"), RICH),
         ("503 listed", rules(&[503], &[], &[]), given(503, b"x"), RICH),
         ("204 listed", rules(&[204], &[], &[]), given(204, b""), RICH),
-        (
-            "204 listed, a place required",
-            rules(&[204], &["/a"], &[]),
-            given(204, b""),
-            fallback(Cause::Empty),
-        ),
+        ("204 listed, a place required", rules(&[204], &["/a"], &[]), given(204, b""), fallback(Cause::Empty)),
         ("204 and min_bytes 0", empty_ok.clone(), given(204, b""), RICH),
         ("200 and min_bytes 0", empty_ok, given(200, b""), RICH),
-        (
-            "302 listed, without a body",
-            rules(&[302], &[], &[]),
-            given(302, b""),
-            fallback(Cause::Empty),
-        ),
-        (
-            "304 to a condition",
-            rules(&[200], &["/items"], &[]),
-            given(304, b"").conditional(),
-            RICH,
-        ),
-        (
-            "304 listed",
-            rules(&[200, 304], &["/items"], &[]),
-            given(304, b""),
-            RICH,
-        ),
+        ("302 listed, without a body", rules(&[302], &[], &[]), given(302, b""), fallback(Cause::Empty)),
+        ("304 to a condition", rules(&[200], &["/items"], &[]), given(304, b"").conditional(), RICH),
+        ("304 listed", rules(&[200, 304], &["/items"], &[]), given(304, b""), RICH),
     ]);
 }
 
@@ -240,86 +169,21 @@ fn listed_statuses_and_only_those_may_be_rich() {
 fn places_and_sizes_make_an_answer_rich() {
     check(vec![
         ("required", rules(&[], &["/items"], &[]), given(200, ITEMS), RICH),
-        (
-            "required, empty is enough",
-            rules(&[], &["/none"], &[]),
-            given(200, ITEMS),
-            RICH,
-        ),
-        (
-            "required, null",
-            rules(&[], &["/null"], &[]),
-            given(200, ITEMS),
-            fallback(Cause::Missing),
-        ),
-        (
-            "required, absent",
-            rules(&[], &["/x"], &[]),
-            given(200, ITEMS),
-            fallback(Cause::Missing),
-        ),
+        ("required, empty is enough", rules(&[], &["/none"], &[]), given(200, ITEMS), RICH),
+        ("required, null", rules(&[], &["/null"], &[]), given(200, ITEMS), fallback(Cause::Missing)),
+        ("required, absent", rules(&[], &["/x"], &[]), given(200, ITEMS), fallback(Cause::Missing)),
         ("non_empty", rules(&[], &[], &["/items/0"]), given(200, ITEMS), RICH),
-        (
-            "non_empty, empty",
-            rules(&[], &[], &["/none"]),
-            given(200, ITEMS),
-            fallback(Cause::Empty),
-        ),
-        (
-            "non_empty, absent",
-            rules(&[], &[], &["/x"]),
-            given(200, ITEMS),
-            fallback(Cause::Missing),
-        ),
-        (
-            "missing before empty",
-            rules(&[], &[], &["/none", "/x"]),
-            given(200, ITEMS),
-            fallback(Cause::Missing),
-        ),
-        (
-            "both on one place",
-            rules(&[], &["/none"], &["/none"]),
-            given(200, ITEMS),
-            fallback(Cause::Empty),
-        ),
-        (
-            "not JSON",
-            rules(&[], &["/x"], &[]),
-            given(200, b"<html>"),
-            fallback(Cause::Decode),
-        ),
-        (
-            "broken off",
-            rules(&[], &["/items"], &[]),
-            given(200, &ITEMS[..30]),
-            fallback(Cause::Decode),
-        ),
-        (
-            "nothing at all",
-            rules(&[], &["/items"], &[]),
-            given(200, b""),
-            fallback(Cause::Empty),
-        ),
-        (
-            "HEAD has no places",
-            rules(&[], &["/items"], &[]),
-            given(200, b"").head(),
-            RICH,
-        ),
+        ("non_empty, empty", rules(&[], &[], &["/none"]), given(200, ITEMS), fallback(Cause::Empty)),
+        ("non_empty, absent", rules(&[], &[], &["/x"]), given(200, ITEMS), fallback(Cause::Missing)),
+        ("missing before empty", rules(&[], &[], &["/none", "/x"]), given(200, ITEMS), fallback(Cause::Missing)),
+        ("both on one place", rules(&[], &["/none"], &["/none"]), given(200, ITEMS), fallback(Cause::Empty)),
+        ("not JSON", rules(&[], &["/x"], &[]), given(200, b"<html>"), fallback(Cause::Decode)),
+        ("broken off", rules(&[], &["/items"], &[]), given(200, &ITEMS[..30]), fallback(Cause::Decode)),
+        ("nothing at all", rules(&[], &["/items"], &[]), given(200, b""), fallback(Cause::Empty)),
+        ("HEAD has no places", rules(&[], &["/items"], &[]), given(200, b"").head(), RICH),
         ("min_bytes met", min_bytes(3), given(200, b"abc"), RICH),
-        (
-            "min_bytes missed",
-            min_bytes(4),
-            given(200, b"abc"),
-            fallback(Cause::Empty),
-        ),
-        (
-            "not JSON, but nobody asked for it",
-            min_bytes(3),
-            given(200, b"<html>"),
-            RICH,
-        ),
+        ("min_bytes missed", min_bytes(4), given(200, b"abc"), fallback(Cause::Empty)),
+        ("not JSON, but nobody asked for it", min_bytes(3), given(200, b"<html>"), RICH),
     ]);
 }
 
@@ -328,36 +192,11 @@ fn rules_see_the_decoded_body() {
     let (long, items) = (gzip(&[b'x'; 500]), gzip(ITEMS));
     let cut = &items[..items.len() - 1];
     check(vec![
-        (
-            "gzip",
-            rules(&[], &["/items"], &[]),
-            given(200, &items).coded("gzip"),
-            RICH,
-        ),
-        (
-            "cut gzip",
-            rules(&[], &["/items"], &[]),
-            given(200, cut).coded("gzip"),
-            fallback(Cause::Decode),
-        ),
-        (
-            "unknown",
-            rules(&[], &["/items"], &[]),
-            given(200, ITEMS).coded("rot13"),
-            fallback(Cause::Decode),
-        ),
-        (
-            "decoded size counts",
-            min_bytes(500),
-            given(200, &long).coded("gzip"),
-            RICH,
-        ),
-        (
-            "decoded size is short",
-            min_bytes(501),
-            given(200, &long).coded("gzip"),
-            fallback(Cause::Empty),
-        ),
+        ("gzip", rules(&[], &["/items"], &[]), given(200, &items).coded("gzip"), RICH),
+        ("cut gzip", rules(&[], &["/items"], &[]), given(200, cut).coded("gzip"), fallback(Cause::Decode)),
+        ("unknown", rules(&[], &["/items"], &[]), given(200, ITEMS).coded("rot13"), fallback(Cause::Decode)),
+        ("decoded size counts", min_bytes(500), given(200, &long).coded("gzip"), RICH),
+        ("decoded size is short", min_bytes(501), given(200, &long).coded("gzip"), fallback(Cause::Empty)),
     ]);
 }
 
@@ -371,88 +210,29 @@ fn too_large_is_excluded_only_where_the_body_matters() {
     assert_eq!(coded.score(requiring(), 4_999), too_large);
     assert_eq!(plain.score_body(requiring(), Body::Counted(1 << 30), CAP), too_large);
     assert_eq!(plain.score_body(Rules::default(), Body::Counted(1 << 30), CAP), RICH);
-    assert_eq!(
-        plain.score_body(Rules::default(), Body::Counted(0), CAP),
-        fallback(Cause::Empty)
-    );
+    assert_eq!(plain.score_body(Rules::default(), Body::Counted(0), CAP), fallback(Cause::Empty));
     assert_eq!(plain.score_body(min_bytes(0), Body::Counted(0), CAP), RICH);
-    assert_eq!(
-        given(500, b"").score_body(requiring(), Body::Counted(1 << 30), CAP),
-        fallback(Cause::Status)
-    );
+    assert_eq!(given(500, b"").score_body(requiring(), Body::Counted(1 << 30), CAP), fallback(Cause::Status));
 }
 
 #[test]
 fn the_first_cause_in_order_counts() {
     let strict = Rules {
         max_latency: Some(Duration::from_millis(100)),
-        exclude: Exclude {
-            status: vec![status(404), status(503)],
-            ..Exclude::default()
-        },
+        exclude: Exclude { status: vec![status(404), status(503)], ..Exclude::default() },
         ..rules(&[200], &["/x"], &["/none"])
     };
     check(vec![
-        (
-            "excluded before status",
-            strict.clone(),
-            given(503, b"").after_ms(200),
-            Score::Excluded(Cause::Rule),
-        ),
-        (
-            "excluded, not a client error",
-            strict.clone(),
-            given(404, b""),
-            Score::Excluded(Cause::Rule),
-        ),
-        (
-            "auth before slow",
-            strict.clone(),
-            given(401, b"").after_ms(200),
-            fallback(Cause::Auth),
-        ),
-        (
-            "status before slow",
-            strict.clone(),
-            given(500, b"").after_ms(200),
-            fallback(Cause::Status),
-        ),
-        (
-            "client error before slow",
-            strict.clone(),
-            given(410, b"").after_ms(200),
-            Score::ClientError(status(410)),
-        ),
-        (
-            "slow before decode",
-            strict.clone(),
-            given(200, b"{").after_ms(101),
-            fallback(Cause::Slow),
-        ),
-        (
-            "not slower than the limit",
-            strict.clone(),
-            given(200, b"{").after_ms(100),
-            fallback(Cause::Decode),
-        ),
-        (
-            "missing before empty",
-            strict.clone(),
-            given(200, ITEMS),
-            fallback(Cause::Missing),
-        ),
-        (
-            "slow HEAD",
-            strict.clone(),
-            given(200, b"").head().after_ms(101),
-            fallback(Cause::Slow),
-        ),
-        (
-            "slow 304",
-            strict,
-            given(304, b"").conditional().after_ms(101),
-            fallback(Cause::Slow),
-        ),
+        ("excluded before status", strict.clone(), given(503, b"").after_ms(200), Score::Excluded(Cause::Rule)),
+        ("excluded, not a client error", strict.clone(), given(404, b""), Score::Excluded(Cause::Rule)),
+        ("auth before slow", strict.clone(), given(401, b"").after_ms(200), fallback(Cause::Auth)),
+        ("status before slow", strict.clone(), given(500, b"").after_ms(200), fallback(Cause::Status)),
+        ("client error before slow", strict.clone(), given(410, b"").after_ms(200), Score::ClientError(status(410))),
+        ("slow before decode", strict.clone(), given(200, b"{").after_ms(101), fallback(Cause::Slow)),
+        ("not slower than the limit", strict.clone(), given(200, b"{").after_ms(100), fallback(Cause::Decode)),
+        ("missing before empty", strict.clone(), given(200, ITEMS), fallback(Cause::Missing)),
+        ("slow HEAD", strict.clone(), given(200, b"").head().after_ms(101), fallback(Cause::Slow)),
+        ("slow 304", strict, given(304, b"").conditional().after_ms(101), fallback(Cause::Slow)),
     ]);
 }
 

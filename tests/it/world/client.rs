@@ -19,12 +19,7 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(method: &str, target: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None }
     }
 
     pub(crate) fn get(target: &str) -> Self {
@@ -32,10 +27,7 @@ impl Request {
     }
 
     pub(crate) fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            body: Some(body.into()),
-            ..Self::new("POST", target)
-        }
+        Self { body: Some(body.into()), ..Self::new("POST", target) }
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -45,15 +37,8 @@ impl Request {
 
     fn to_bytes(&self, host: SocketAddr) -> Vec<u8> {
         let line = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.target);
-        let headers: String = self
-            .headers
-            .iter()
-            .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
-            .collect();
-        let length = self
-            .body
-            .as_ref()
-            .map(|body| format!("Content-Length: {}\r\n", body.len()));
+        let headers: String = self.headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+        let length = self.body.as_ref().map(|body| format!("Content-Length: {}\r\n", body.len()));
         let head = line + &headers + length.as_deref().unwrap_or_default() + "\r\n";
         [head.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
     }
@@ -85,11 +70,7 @@ impl Response {
     /// Header lines with names in lower case, without those that differ from one answer to the next, sorted.
     pub(crate) fn stable_headers(&self) -> Vec<(String, Vec<u8>)> {
         let lower = |name: &[u8]| String::from_utf8_lossy(name).to_ascii_lowercase();
-        let mut lines: Vec<_> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (lower(name), value.clone()))
-            .collect();
+        let mut lines: Vec<_> = self.headers.iter().map(|(name, value)| (lower(name), value.clone())).collect();
         lines.retain(|(name, _)| name != "date");
         lines.sort();
         lines
@@ -105,10 +86,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
-        Ok(Self {
-            wire: Wire::new(stream),
-            address,
-        })
+        Ok(Self { wire: Wire::new(stream), address })
     }
 
     /// Sends a request and reads its final answer; the connection stays open for the next one.
@@ -137,17 +115,9 @@ impl Client {
                 continue;
             }
             let bodiless = request.method == "HEAD" || matches!(status, 204 | 304);
-            let framing = if bodiless {
-                Framing::Length(0)
-            } else {
-                Framing::of(&head.headers, Framing::UntilClose)?
-            };
+            let framing = if bodiless { Framing::Length(0) } else { Framing::of(&head.headers, Framing::UntilClose)? };
             let body = self.wire.body(framing).await?;
-            return Ok(Response {
-                status,
-                headers: head.headers,
-                body,
-            });
+            return Ok(Response { status, headers: head.headers, body });
         }
     }
 }
@@ -159,8 +129,6 @@ pub(crate) async fn ask(address: SocketAddr, request: &Request) -> io::Result<Re
 }
 
 fn status(line: &[u8]) -> io::Result<u16> {
-    let status = std::str::from_utf8(line)
-        .ok()
-        .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+    let status = std::str::from_utf8(line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no status line"))
 }

@@ -18,9 +18,7 @@ pub(crate) struct Head {
 
 /// The value of the first header of that name, in any case.
 pub(crate) fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
-    let (_, value) = headers
-        .iter()
-        .find(|(it, _)| it.eq_ignore_ascii_case(name.as_bytes()))?;
+    let (_, value) = headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name.as_bytes()))?;
     Some(value)
 }
 
@@ -55,10 +53,7 @@ impl Wire {
     pub(crate) fn new(stream: TcpStream) -> Self {
         // Each write of a test shall be seen as it is made.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream,
-            ahead: Vec::new(),
-        }
+        Self { stream, ahead: Vec::new() }
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -139,10 +134,7 @@ impl Wire {
 }
 
 fn split_header(line: &[u8]) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let colon = line
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or_else(|| broken("a header without a colon"))?;
+    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| broken("a header without a colon"))?;
     Ok((line[..colon].to_vec(), line[colon + 1..].trim_ascii().to_vec()))
 }
 

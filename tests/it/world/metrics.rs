@@ -18,11 +18,7 @@ struct Sample {
 impl Metrics {
     pub(crate) fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self {
-            samples: lines
-                .map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line}")))
-                .collect(),
-        }
+        Self { samples: lines.map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line}"))).collect() }
     }
 
     /// The sum of all samples of that name that have these labels; `None` where there is no such sample.
@@ -43,12 +39,8 @@ impl Metrics {
 
     /// Shorthand for `crossfade_outcomes_total` of one backend: rich, fallback, excluded.
     pub(crate) fn outcomes(&self, backend: &str) -> [u64; 3] {
-        ["rich", "fallback", "excluded"].map(|outcome| {
-            self.count(
-                "crossfade_outcomes_total",
-                &[("backend", backend), ("outcome", outcome)],
-            )
-        })
+        ["rich", "fallback", "excluded"]
+            .map(|outcome| self.count("crossfade_outcomes_total", &[("backend", backend), ("outcome", outcome)]))
     }
 
     /// Shorthand for the fallbacks of one backend with one cause.
@@ -69,11 +61,7 @@ fn sample(line: &str) -> Option<Sample> {
         Some((name, rest)) => (name, labels(rest.strip_suffix('}')?)?),
         None => (series, Vec::new()),
     };
-    Some(Sample {
-        name: name.to_owned(),
-        labels,
-        value: value.parse().ok()?,
-    })
+    Some(Sample { name: name.to_owned(), labels, value: value.parse().ok()? })
 }
 
 /// `a="x",b="y"`; our label values need no escapes, or the parse fails.
@@ -88,10 +76,7 @@ fn labels(text: &str) -> Option<Vec<(String, String)>> {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = self
-            .samples
-            .iter()
-            .filter(|it| it.value != 0.0 && !it.name.contains("_bucket"));
+        let counted = self.samples.iter().filter(|it| it.value != 0.0 && !it.name.contains("_bucket"));
         for Sample { name, labels, value } in counted {
             let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             writeln!(f, "  {name} {{{}}} {value}", labels.join(" "))?;

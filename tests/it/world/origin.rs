@@ -25,11 +25,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), body: body.into() }
     }
 
     /// What the default route of the world takes for rich.
@@ -49,21 +45,13 @@ impl Reply {
 
     fn head(&self, framing: &str) -> Vec<u8> {
         let line = format!("HTTP/1.1 {} Status\r\n", self.status);
-        let headers: String = self
-            .headers
-            .iter()
-            .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
-            .collect();
+        let headers: String = self.headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         (line + &headers + framing + "\r\n").into_bytes()
     }
 
     fn with_length(&self, with_body: bool) -> Vec<u8> {
         let bodiless = matches!(self.status, 204 | 304);
-        let framing = if bodiless {
-            String::new()
-        } else {
-            format!("Content-Length: {}\r\n", self.body.len())
-        };
+        let framing = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", self.body.len()) };
         let body = if with_body && !bodiless { &self.body[..] } else { &[] };
         [&self.head(&framing)[..], body].concat()
     }
@@ -134,14 +122,7 @@ impl Received {
         });
         let mut headers: Vec<_> = headers.filter(|line| !line.starts_with("host:")).collect();
         headers.sort();
-        format!(
-            "{} {}\n{}{:x}",
-            self.method,
-            self.target,
-            headers.concat(),
-            self.body_hash
-        )
-        .into_bytes()
+        format!("{} {}\n{}{:x}", self.method, self.target, headers.concat(), self.body_hash).into_bytes()
     }
 }
 
@@ -175,10 +156,7 @@ impl Origin {
         let (started, address) = blocking::channel();
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(run(shared, commands, &started));
         });
         let address = address.recv().expect("the origin has started");
@@ -217,9 +195,7 @@ impl Origin {
     pub(crate) async fn until_received(&self, count: usize) {
         let mut counted = self.state.count.subscribe();
         let reached = counted.wait_for(|it| *it >= count);
-        soon(&format!("request {count} at {}", self.address), reached)
-            .await
-            .expect("the origin runs");
+        soon(&format!("request {count} at {}", self.address), reached).await.expect("the origin runs");
     }
 
     /// Everything that was received so far.
@@ -236,9 +212,7 @@ type Commands = mpsc::UnboundedReceiver<(bool, blocking::Sender<()>)>;
 
 /// Accepts until the origin is dropped.
 async fn run(state: Arc<State>, mut commands: Commands, started: &blocking::Sender<SocketAddr>) {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
     let closed_at_first = matches!(*lock(&state.behaviour), Behaviour::Refuse);
     let mut listener = (!closed_at_first).then_some(listener);
@@ -312,9 +286,7 @@ async fn act(behaviour: Behaviour, wire: &mut Wire, request: &Received, count: u
             wire.write(&reply.with_length(with_body)).await?;
         }
         Behaviour::Echo => {
-            let reply = Reply::new(200, request.describe())
-                .header("X-Echo", "yes")
-                .header("x-echo", "again");
+            let reply = Reply::new(200, request.describe()).header("X-Echo", "yes").header("x-echo", "again");
             wire.write(&reply.with_length(with_body)).await?;
         }
         Behaviour::SlowHead(reply) => {
@@ -322,13 +294,11 @@ async fn act(behaviour: Behaviour, wire: &mut Wire, request: &Received, count: u
             wire.write(&reply.with_length(with_body)).await?;
         }
         Behaviour::InformationalFirst(reply) => {
-            wire.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
-                .await?;
+            wire.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n").await?;
             wire.write(&reply.with_length(with_body)).await?;
         }
         Behaviour::Chunked(pieces) => {
-            wire.write(&Reply::new(200, "").head("Transfer-Encoding: chunked\r\n"))
-                .await?;
+            wire.write(&Reply::new(200, "").head("Transfer-Encoding: chunked\r\n")).await?;
             for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
                 let size = format!("{:x}\r\n", piece.len());
                 wire.write(&[size.as_bytes(), piece, b"\r\n"].concat()).await?;
@@ -355,8 +325,7 @@ async fn end_badly(behaviour: Behaviour, wire: &mut Wire) -> io::Result<()> {
     let partial = Reply::new(200, "{\"items\":[1,2").head("Content-Length: 1000\r\n");
     match behaviour {
         Behaviour::CloseDelimited(reply) => {
-            wire.write(&[reply.head("Connection: close\r\n"), reply.body].concat())
-                .await?;
+            wire.write(&[reply.head("Connection: close\r\n"), reply.body].concat()).await?;
         }
         Behaviour::Garbage(bytes) => wire.write(&bytes).await?,
         Behaviour::Truncated(reply) => {
@@ -373,11 +342,9 @@ async fn end_badly(behaviour: Behaviour, wire: &mut Wire) -> io::Result<()> {
             reset_on_close(wire)?;
         }
         Behaviour::Endless => {
-            wire.write(&Reply::new(200, "").head("Transfer-Encoding: chunked\r\n"))
-                .await?;
+            wire.write(&Reply::new(200, "").head("Transfer-Encoding: chunked\r\n")).await?;
             loop {
-                wire.write(&[&b"1000\r\n"[..], &[b' '; 0x1000], b"\r\n"].concat())
-                    .await?;
+                wire.write(&[&b"1000\r\n"[..], &[b' '; 0x1000], b"\r\n"].concat()).await?;
             }
         }
         _ => std::future::pending().await,

@@ -85,14 +85,7 @@ impl World {
     /// Writes both files, starts the process and waits until it listens.
     pub(crate) async fn start(self) -> Proxy {
         let folder = TempDir::new().expect("a temporary folder");
-        let Self {
-            v1,
-            v2,
-            limits,
-            routes,
-            rollout,
-            config_map,
-        } = self;
+        let Self { v1, v2, limits, routes, rollout, config_map } = self;
         let routes = routes.unwrap_or_else(|| ROUTE.to_owned());
         let config = format!(
             "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n\
@@ -224,12 +217,7 @@ impl Process {
         let copy = log.clone();
         std::thread::spawn(move || follow(stderr, &copy, announce));
         if let Ok(Ok((listen, admin))) = tokio::time::timeout(PATIENCE, announced).await {
-            return Self {
-                child,
-                listen,
-                admin,
-                log,
-            };
+            return Self { child, listen, admin, log };
         }
         let _ = child.kill();
         let _ = child.wait();
@@ -238,13 +226,8 @@ impl Process {
 }
 
 fn signal(pid: u32, signal: &str) {
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -{signal} {pid}")])
-        .status();
-    assert!(
-        sent.is_ok_and(|status| status.success()),
-        "process {pid} can be sent {signal}"
-    );
+    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "process {pid} can be sent {signal}");
 }
 
 impl Drop for Process {
@@ -323,8 +306,7 @@ impl Proxy {
 
     /// `POST` on the admin port, with a JSON body.
     pub(crate) async fn admin_post(&self, path: &str, body: &str) -> Response {
-        self.admin(&Request::post(path, body).header("content-type", "application/json"))
-            .await
+        self.admin(&Request::post(path, body).header("content-type", "application/json")).await
     }
 
     async fn admin(&self, request: &Request) -> Response {
@@ -334,11 +316,7 @@ impl Proxy {
 
     /// One of the human verbs.
     pub(crate) async fn verb(&self, verb: &str) -> Response {
-        self.admin_post(
-            &format!("/api/v1/dependencies/recs/{verb}"),
-            r#"{"by":"test","reason":"test"}"#,
-        )
-        .await
+        self.admin_post(&format!("/api/v1/dependencies/recs/{verb}"), r#"{"by":"test","reason":"test"}"#).await
     }
 
     /// The status of everything.
@@ -363,10 +341,7 @@ impl Proxy {
             if is_so(&metrics) {
                 return metrics;
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "waited in vain for: {what}; last seen:\n{metrics:?}"
-            );
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}; last seen:\n{metrics:?}");
             tokio::task::yield_now().await;
         }
     }
@@ -442,9 +417,7 @@ impl Proxy {
     pub(crate) async fn until_logged(&self, text: &str) {
         let mut lines = self.process().log.0.subscribe();
         let is_there = lines.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
-        soon(&format!("`{text}` in the log"), is_there)
-            .await
-            .expect("the proxy runs");
+        soon(&format!("`{text}` in the log"), is_there).await.expect("the proxy runs");
     }
 
     /// What the process wrote to its log so far.

@@ -17,14 +17,8 @@ fn read_as_both(source: &str) {
 
 fn told_well(source: &str, problems: &Problems) {
     for problem in problems {
-        assert!(
-            source.get(problem.span.clone()).is_some(),
-            "{problem:?} lies in the text"
-        );
-        assert!(
-            problem.line <= source.split('\n').count() && problem.column >= 1,
-            "{problem:?}"
-        );
+        assert!(source.get(problem.span.clone()).is_some(), "{problem:?} lies in the text");
+        assert!(problem.line <= source.split('\n').count() && problem.column >= 1, "{problem:?}");
         assert!(!problem.reason().contains('\n'), "{problem:?} is one line");
     }
     problems.render(false);

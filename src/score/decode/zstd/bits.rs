@@ -59,11 +59,7 @@ impl<'a> Forward<'a> {
 
     pub(super) fn skip(&mut self, count: u32) -> Result<(), Undecodable> {
         self.at += count as usize;
-        if self.at > self.bytes.len() * 8 {
-            Err(Undecodable::Broken)
-        } else {
-            Ok(())
-        }
+        if self.at > self.bytes.len() * 8 { Err(Undecodable::Broken) } else { Ok(()) }
     }
 
     pub(super) fn read(&mut self, count: u32) -> Result<u32, Undecodable> {
@@ -92,11 +88,7 @@ impl<'a> Backward<'a> {
         let (last, rest) = bytes.split_last().ok_or(Undecodable::Broken)?;
         let mark = last.checked_ilog2().ok_or(Undecodable::Broken)?;
         let left = rest.len() * 8 + mark as usize;
-        Ok(Self {
-            bytes,
-            left,
-            is_overrun: false,
-        })
+        Ok(Self { bytes, left, is_overrun: false })
     }
 
     /// The next `count` bits (at most 32), 0 before the beginning of the slice.

@@ -21,14 +21,7 @@ struct State {
 impl Table {
     /// The table of a single symbol, which takes no bits.
     pub(super) fn constant(symbol: u8) -> Self {
-        Self {
-            accuracy: 0,
-            states: vec![State {
-                symbol,
-                bits: 0,
-                base: 0,
-            }],
-        }
+        Self { accuracy: 0, states: vec![State { symbol, bits: 0, base: 0 }] }
     }
 
     /// Reads a table description of symbols up to `max_symbol` (section 4.1.1).
@@ -52,11 +45,7 @@ impl Table {
             }
         }
         input.take(bits.bytes_read())?;
-        if left < 0 {
-            Err(Undecodable::Broken)
-        } else {
-            Self::build(&counts, accuracy)
-        }
+        if left < 0 { Err(Undecodable::Broken) } else { Self::build(&counts, accuracy) }
     }
 
     /// Spreads symbols over the states by their counts, where -1 is "less than one" (section 4.1.1, from figure 21 on).

@@ -22,11 +22,8 @@ impl Huffman {
     /// Reads a tree description.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, Undecodable> {
         let header = usize::from(input.byte()?);
-        let weights = if header < 128 {
-            compressed_weights(input.take(header)?)?
-        } else {
-            plain_weights(input, header - 127)?
-        };
+        let weights =
+            if header < 128 { compressed_weights(input.take(header)?)? } else { plain_weights(input, header - 127)? };
         Self::build(weights)
     }
 
@@ -60,11 +57,7 @@ impl Huffman {
             bits.skip(u32::from(length));
             out.push(symbol);
         }
-        if bits.is_exhausted() {
-            Ok(())
-        } else {
-            Err(Undecodable::Broken)
-        }
+        if bits.is_exhausted() { Ok(()) } else { Err(Undecodable::Broken) }
     }
 }
 
@@ -91,9 +84,5 @@ fn compressed_weights(bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
         }
         (state, other) = (other, state);
     }
-    if bits.is_overrun() && weights.len() <= MAX_WEIGHTS {
-        Ok(weights)
-    } else {
-        Err(Undecodable::Broken)
-    }
+    if bits.is_overrun() && weights.len() <= MAX_WEIGHTS { Ok(weights) } else { Err(Undecodable::Broken) }
 }

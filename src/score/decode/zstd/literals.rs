@@ -38,11 +38,7 @@ fn plain_size(block: &mut Input<'_>, first: u8) -> Result<usize, Undecodable> {
         3 => block.number(3)? >> 4,
         _ => block.number(1)? >> 3,
     };
-    if size as usize > MAX_BLOCK {
-        Err(Undecodable::Broken)
-    } else {
-        Ok(size as usize)
-    }
+    if size as usize > MAX_BLOCK { Err(Undecodable::Broken) } else { Ok(size as usize) }
 }
 
 /// The decoded size of a coded section, and its bytes.

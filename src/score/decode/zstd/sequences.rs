@@ -70,10 +70,7 @@ struct Tables {
 
 impl Default for Codes {
     fn default() -> Self {
-        Self {
-            tables: Tables::default(),
-            recent: [1, 4, 8],
-        }
+        Self { tables: Tables::default(), recent: [1, 4, 8] }
     }
 }
 
@@ -87,21 +84,13 @@ pub(super) fn execute(
 ) -> Result<(), Undecodable> {
     let count = read_count(&mut block)?;
     if count == 0 {
-        return if block.0.is_empty() {
-            output.push(literals)
-        } else {
-            Err(Undecodable::Broken)
-        };
+        return if block.0.is_empty() { output.push(literals) } else { Err(Undecodable::Broken) };
     }
     let block_start = output.bytes.len();
     codes.tables.read(&mut block)?;
     let mut sequences = Sequences::start(&codes.tables, Backward::new(block.0)?)?;
     for nth in 1..=count {
-        let Sequence {
-            literals: length,
-            offset,
-            matched,
-        } = sequences.read();
+        let Sequence { literals: length, offset, matched } = sequences.read();
         let copied = literals.split_off(..length as usize).ok_or(Undecodable::Broken)?;
         if output.bytes.len() - block_start + copied.len() + matched as usize > MAX_BLOCK {
             return Err(Undecodable::Broken);
@@ -151,11 +140,7 @@ fn read_table(block: &mut Input<'_>, mode: u8, kind: &Kind, table: &mut Option<T
         },
         2 => Table::read(block, kind.max_symbol, kind.max_accuracy)?,
         _ => {
-            return if table.is_some() {
-                Ok(())
-            } else {
-                Err(Undecodable::Broken)
-            };
+            return if table.is_some() { Ok(()) } else { Err(Undecodable::Broken) };
         }
     });
     Ok(())
@@ -193,11 +178,7 @@ impl<'a> Sequences<'a> {
         let offset = (1 << offset) + self.bits.read(u32::from(offset));
         let matched = length(&mut self.bits, matched, 32, 3, &MATCH_LENGTHS);
         let literals = length(&mut self.bits, literals, 16, 0, &LITERAL_LENGTHS);
-        Sequence {
-            literals,
-            offset,
-            matched,
-        }
+        Sequence { literals, offset, matched }
     }
 
     fn advance(&mut self) {
