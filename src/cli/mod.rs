@@ -2,6 +2,7 @@
 
 pub mod check;
 mod client;
+mod demo;
 mod remote;
 mod run;
 pub mod simulate;
@@ -34,9 +35,10 @@ const FAILED: u8 = 1;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// What to log: error, warn, info, debug, trace, or a list such as `info,crossfade::control=debug`
-    #[arg(long, global = true, env = "CROSSFADE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What to log: error, warn, info, debug, trace, or a list such as `info,crossfade::control=debug` [default: info;
+    /// error for `demo`]
+    #[arg(long, global = true, env = "CROSSFADE_LOG", value_name = "FILTER")]
+    log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +48,12 @@ enum Command {
     /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once.
     #[command(after_help = "Example: crossfade run --config config/crossfade.toml")]
     Run(run::Run),
+    /// See a whole migration, with everything it takes in this one process, on loopback ports
+    ///
+    /// A V1 and a V2 that misbehave, steady traffic, and the proxy: from shadow to 100 %, with a rollback on the way. Then it
+    /// is yours to play with, until Ctrl-C.
+    #[command(after_help = "Example: crossfade demo --once")]
+    Demo(demo::Demo),
     /// Validate configuration files, all problems in one pass
     #[command(after_help = "Example: crossfade check config/crossfade.toml config/rollout.toml")]
     Check {
@@ -173,7 +181,9 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 
 /// Carries out a command line, and says how it went.
 pub fn run(cli: Cli) -> ExitCode {
-    start_logging(&cli.log);
+    // The demo tells every event itself, in better words.
+    let quiet = if matches!(cli.command, Command::Demo(_)) { "error,crossfade::control::files=off" } else { "info" };
+    start_logging(cli.log.as_deref().unwrap_or(quiet));
     match carry_out(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Code(code)) => ExitCode::from(code),
@@ -198,6 +208,7 @@ fn tell(error: &dyn std::error::Error) {
 fn carry_out(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(run) => run::run(&run),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Check { files, strict, output } => check_files(&files, strict, output.format),
         Command::Status { dependency, watch, admin, output } => {
             remote::status(&admin, dependency.as_deref(), watch, output.format)

@@ -1,6 +1,7 @@
 //! The proxy as its users meet it: a process, two files, sockets.
 
 mod cutover;
+mod demo;
 mod equality;
 mod floors;
 mod origins;

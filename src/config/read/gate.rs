@@ -28,6 +28,7 @@ pub(super) fn read(table: &mut Table<'_>, stage: Stage, deadline: Option<Duratio
     set(&mut params.min_samples, table.get("min_samples", |value| value.count(1)));
     set(&mut params.basis, table.get("judge", judge));
     params.only_if_v1_better = table.bool("only_if_v1_better", params.only_if_v1_better);
+    set(&mut params.overdispersion, table.get("overdispersion", overdispersion));
     stage.pairs().then_some(params)
 }
 
@@ -84,6 +85,10 @@ fn rarely(value: &Value<'_>) -> Option<Duration> {
 
 fn judge(value: &Value<'_>) -> Option<Basis> {
     value.word(&[("slo", Basis::Slo), ("v1", Basis::V1), ("both", Basis::Both)])
+}
+
+fn overdispersion(value: &Value<'_>) -> Option<bool> {
+    value.word(&[("auto", true), ("off", false)])
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

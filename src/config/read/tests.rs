@@ -50,6 +50,18 @@ fn a_minimal_entry_gets_every_default() {
     assert!((params.deadline_s - 0.8).abs() < 1e-12, "V2's timeout");
 }
 
+#[test]
+fn clustering_is_measured_unless_somebody_turns_it_off() {
+    let measured = |line: &str| {
+        let source = format!("[recommendations]\nstage = \"shadow\"\nslo = 0.95\n{line}\n");
+        let rollouts = parse_rollouts(&source, Path::new("rollout.toml"), Some(&deployment())).expect("valid");
+        rollouts.entries["recommendations"].params.as_ref().expect("shadow is judged").overdispersion
+    };
+    assert!(measured(""));
+    assert!(measured("overdispersion = \"auto\""));
+    assert!(!measured("overdispersion = \"off\""));
+}
+
 /// A valid file stands for `$`; at the end of a template, below its lines; at the start, above them, so that they
 /// belong to the dependency `a` and begin at line 4.
 fn with_the_rest(template: &str) -> String {
