@@ -1,6 +1,7 @@
 //! The admin port: what people and Prometheus read, and the verbs that people give.
 
 mod access;
+mod page;
 mod problem;
 mod routes;
 

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Admin;
 use super::access::check_write;
+use super::page;
 use super::problem::Problem;
 use crate::console::{DependencyStatus, Event, Order, Status, Verb};
 use crate::telemetry::{self, expose};
@@ -23,7 +24,9 @@ type Shared = State<Arc<Admin>>;
 
 pub(super) fn router(admin: Arc<Admin>) -> Router {
     let mut router = Router::new()
-        .route("/", get(index))
+        .route("/", get(|headers: HeaderMap| async move { page::INDEX.answer(&headers) }))
+        .route("/page.css", get(|headers: HeaderMap| async move { page::STYLE.answer(&headers) }))
+        .route("/page.js", get(|headers: HeaderMap| async move { page::SCRIPT.answer(&headers) }))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -38,19 +41,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         };
         router = router.route(&path, post(give));
     }
-    router
-        .fallback(|| async { Problem::not_found("there is nothing at this path; GET / lists what there is") })
-        .with_state(admin)
-}
-
-async fn index() -> &'static str {
-    "crossfade\n\n\
-     GET  /healthz /livez /readyz\n\
-     GET  /metrics\n\
-     GET  /api/v1/dependencies\n\
-     GET  /api/v1/dependencies/NAME\n\
-     POST /api/v1/dependencies/NAME/approve|pause|resume|rollback   {\"by\": \"...\", \"reason\": \"...\"}\n\
-     POST /api/v1/reload\n"
+    router.fallback(|| async { Problem::not_found("there is nothing at this path") }).with_state(admin)
 }
 
 async fn ready(State(admin): Shared) -> Response {

@@ -122,7 +122,8 @@ fn introduction(world: &World, pace: Pace) -> String {
     let proxy = world.app.listen.first().map(ToString::to_string).unwrap_or_default();
     format!(
         "{intro}\n  proxy    curl -i -H 'x-user-id: ada' http://{proxy}/recommendations/ada\
-           \n  metrics  curl http://{admin}/metrics\
+           \n  page     http://{admin}/\
+         \n  metrics  curl http://{admin}/metrics\
            \n  status   crossfade status --watch --admin http://{admin}\
            \n  as JSON  curl http://{admin}/api/v1/dependencies\
            \n  verbs    crossfade rollback recommendations --admin http://{admin}\

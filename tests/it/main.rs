@@ -5,6 +5,7 @@ mod demo;
 mod equality;
 mod floors;
 mod origins;
+mod page;
 mod readme;
 mod reload;
 mod restart;
