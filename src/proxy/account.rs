@@ -5,6 +5,7 @@ use std::rc::Rc;
 use http::StatusCode;
 
 use super::view::RouteView;
+use crate::refusal::Refusal;
 use crate::telemetry::{Code, ServedBy};
 
 /// A request that was received and has not ended. Dropped without an end, it was aborted.
@@ -27,6 +28,11 @@ impl Account {
     /// From here on, an early end is this one's.
     pub(super) const fn served_by(&mut self, served_by: ServedBy) {
         self.served_by = served_by;
+    }
+
+    /// Counts why it is refused.
+    pub(super) fn refuse(&self, reason: Refusal) {
+        self.route.tally().refuse(reason);
     }
 
     /// The answer is complete.

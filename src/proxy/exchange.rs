@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderValue, Method, Request, Response, request};
+use http::{HeaderValue, Request, Response, Version, request};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -26,11 +26,13 @@ use super::relay::{Relay, ServedBody};
 use super::rescue::{self, Choice, Held};
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
+use super::strict;
 use super::tee::{CopyLimits, LegBody, tee};
 use super::view::Target;
 use super::worker::{Admission, Worker};
 use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
+use crate::refusal::Refusal;
 use crate::score::{Score, is_conditional};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
@@ -47,17 +49,17 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
     let begun = Instant::now();
     let view = worker.view();
     let (head, body) = request.into_parts();
+    if let Err(reason) = strict::check(&head, !body.is_end_stream()) {
+        return refused(Account::open(&view.nowhere), reason, head.version);
+    }
     let Some(place) = view.live.deployment.route(host(&head), head.uri.path(), &head.method) else {
-        return refused(Account::open(&view.nowhere), refuse::unknown_dependency());
+        return refused(Account::open(&view.nowhere), Refusal::NoDependency, head.version);
     };
     let target = &view.targets[place.dependency];
     let account = Account::open(&target.routes[place.route]);
     let Some(admission) = worker.admit() else {
-        return refused(account, refuse::overloaded());
+        return refused(account, Refusal::Overload, head.version);
     };
-    if head.method == Method::CONNECT {
-        return refused(account, refuse::connect_method());
-    }
     let asked = Asked { worker: &worker, target, route: place.route, begun, open: (account, admission) };
     let pick = pick(&target.plan, &head, peer.ip(), worker.draw());
     let legs = asked.mirror(pick, head, body);
@@ -84,7 +86,7 @@ struct Legs {
 impl Asked<'_> {
     /// Makes the requests for both backends and starts the shadow.
     fn mirror(&self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
-        let head = head::forwardable(head);
+        let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
@@ -147,7 +149,7 @@ impl Asked<'_> {
     async fn serve(self, legs: Legs) -> Response<ServedBody> {
         let Legs { pair, primary, rescue } = legs;
         let Some((leg, request)) = primary else {
-            return refused(self.open.0, refuse::unknown_dependency());
+            return answered(self.open.0, refuse::no_backend());
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
@@ -213,8 +215,12 @@ impl Asked<'_> {
     fn fail(self, pair: &Pair, error: &UpstreamError) -> Response<ServedBody> {
         let backend = pair.primary();
         tracing::debug!(%backend, %error, "the primary gave no answer");
+        if error.is_consumers() {
+            pair.score(backend, Score::Excluded(Cause::Aborted));
+            return refused(self.open.0, Refusal::Chunk, Version::HTTP_11);
+        }
         pair.score(backend, Score::Fallback(error.cause()));
-        refused(self.open.0, refuse::no_answer(backend, error))
+        answered(self.open.0, refuse::no_answer(backend, error))
     }
 
     /// Takes out what belonged to the backend's connection, and says whose answer it is.
@@ -251,7 +257,12 @@ fn count_eligible(shadowing: Shadowing, pair: &Pair) {
     }
 }
 
-fn refused(account: Account, answer: Response<Full<Bytes>>) -> Response<ServedBody> {
+fn refused(account: Account, reason: Refusal, version: Version) -> Response<ServedBody> {
+    account.refuse(reason);
+    answered(account, refuse::refused(reason, version))
+}
+
+fn answered(account: Account, answer: Response<Full<Bytes>>) -> Response<ServedBody> {
     account.close(answer.status());
     answer.map(ServedBody::Own)
 }

@@ -1,6 +1,6 @@
 //! Heads on their way through: what belongs to one connection stays there (RFC 9110, section 7.6.1), the rest is passed on.
 
-use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Uri, Version, request};
 
@@ -45,14 +45,28 @@ fn is_needed(name: &HeaderName) -> bool {
 }
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
-pub(super) fn forwardable(mut head: request::Parts) -> request::Parts {
+pub(super) fn forwardable(mut head: request::Parts, has_content: bool) -> request::Parts {
     strip_hop_by_hop(&mut head.headers);
+    frame(&mut head.headers, has_content);
     // The consumer was told to continue as soon as its body was asked for.
     head.headers.remove(EXPECT);
     head.version = Version::HTTP_11;
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     head.uri = Uri::from(path);
     head
+}
+
+/// Says the length of the content once and in one way. Without a word about it, hyper would take a GET to have none.
+fn frame(headers: &mut HeaderMap, has_content: bool) {
+    if let Some(length) = headers.get(CONTENT_LENGTH) {
+        let canonical = length.as_bytes().first() != Some(&b'0') || length.len() == 1;
+        let number = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+        if let (false, Some(number)) = (canonical, number) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(number));
+        }
+    } else if has_content {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// The request for one backend.

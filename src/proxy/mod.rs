@@ -13,7 +13,9 @@ mod rescue;
 mod scoring;
 mod service;
 mod shadow;
+mod strict;
 mod tee;
+mod upgrade;
 mod view;
 mod worker;
 

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, COOKIE, UPGRADE};
-use http::{HeaderMap, Method, request};
+use http::header::COOKIE;
+use http::{HeaderMap, request};
 
+use super::upgrade;
 use crate::backend::Backend;
 use crate::bucket::{KEYLESS, bucket};
 use crate::config::{KeySource, Plan, Rollout};
@@ -87,7 +88,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 }
 
 fn shadowing(rollout: &Rollout, head: &request::Parts, lot: u32) -> Shadowing {
-    if head.method == Method::CONNECT || is_upgrade(&head.headers) {
+    if upgrade::is_asked_for(&head.headers) {
         Shadowing::Skipped(Skip::NotMirrorable)
     } else if rollout.shadow_methods.as_ref().is_some_and(|methods| !methods.contains(&head.method)) {
         Shadowing::Skipped(Skip::Method)
@@ -96,9 +97,4 @@ fn shadowing(rollout: &Rollout, head: &request::Parts, lot: u32) -> Shadowing {
     } else {
         Shadowing::Wanted
     }
-}
-
-/// Whether the request wants to leave HTTP (RFC 9110, section 7.8).
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE) && headers.contains_key(CONNECTION)
 }

@@ -1,30 +1,37 @@
 //! Answers that crossfade gives itself, each with the side that is at fault (RFC 9209).
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode, Version};
 use http_body_util::Full;
 
 use crate::backend::Backend;
+use crate::refusal::Refusal;
 use crate::upstream::UpstreamError;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// No dependency matches the request.
-pub(super) fn unknown_dependency() -> Response<Full<Bytes>> {
-    answer(StatusCode::NOT_FOUND, "destination_not_found", "no dependency is configured for this request")
-}
-
-/// More requests are being answered than `max_in_flight` allows.
-pub(super) fn overloaded() -> Response<Full<Bytes>> {
-    let mut answer = answer(StatusCode::SERVICE_UNAVAILABLE, "proxy_internal_response", "too many requests at once");
-    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+/// What is not served, and why. After a request that may have had another end than we think, the connection closes.
+pub(super) fn refused(reason: Refusal, version: Version) -> Response<Full<Bytes>> {
+    let (error, closes) = match reason {
+        Refusal::NoDependency => ("destination_not_found", false),
+        Refusal::Overload => ("proxy_internal_response", false),
+        Refusal::Method => ("http_request_denied", true),
+        _ => ("http_request_error", true),
+    };
+    let mut answer = answer(reason.status(), error, reason.text());
+    if reason == Refusal::Overload {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if closes && version < Version::HTTP_2 {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
-/// A tunnel cannot be told from its answer.
-pub(super) fn connect_method() -> Response<Full<Bytes>> {
-    answer(StatusCode::NOT_IMPLEMENTED, "http_request_denied", "CONNECT is not served here")
+/// No dependency has a backend for the request.
+pub(super) fn no_backend() -> Response<Full<Bytes>> {
+    answer(StatusCode::NOT_FOUND, "destination_not_found", Refusal::NoDependency.text())
 }
 
 /// The exchange panicked; only its own consumer notices.

@@ -196,7 +196,9 @@ impl Tee {
             Some(Err(_)) => self.finish(State::Cut(Skip::Aborted)),
             None => self.finish(State::Ended),
         }
-        if self.incoming.is_end_stream() {
+        // Nothing comes after trailers, and nobody asks.
+        let trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
+        if trailers || self.incoming.is_end_stream() {
             self.finish(State::Ended);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Consumer)))
@@ -268,8 +270,9 @@ impl CopyReader {
     }
 
     fn is_end_stream(&self) -> bool {
+        // Before it was read, an empty copy is still content: the request says so in its framing, as the primary's does.
         let copy = self.copy.borrow();
-        copy.state == State::Ended && copy.frames.is_empty()
+        copy.read_once && copy.state == State::Ended && copy.frames.is_empty()
     }
 }
 

@@ -196,8 +196,21 @@ impl Worker {
             view.reap(before);
         }
         self.meet_deadlines(now);
+        self.count_refused(connections);
         if let Ok(permit) = self.shared.reports.try_reserve() {
             permit.send(self.take_reports());
+        }
+    }
+
+    /// What the server refused on its own belongs to no dependency.
+    fn count_refused(&self, connections: &Connections) {
+        let refused = connections.take_refused();
+        if !refused.is_empty() {
+            let view = self.view();
+            let mut tally = view.nowhere.tally();
+            for reason in refused {
+                tally.refuse(reason);
+            }
         }
     }
 
@@ -282,6 +295,7 @@ async fn live(
         }
     }
     worker.scoring.flush();
+    worker.count_refused(&connections);
     // The control plane has gone when this fails, and nobody is left to tell.
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }

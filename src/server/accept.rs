@@ -18,6 +18,7 @@ use tower::Service;
 use super::connection::{HeadLimits, serve};
 use super::connections::Connections;
 use crate::cap::Cap;
+use crate::refusal::Refusal;
 
 /// The rest after an accept that failed for want of descriptors or memory: the connections that would free some end
 /// meanwhile, and the loop does not spin.
@@ -38,6 +39,7 @@ pub async fn accept<S, B>(
 {
     let start = |stream: TcpStream, peer: SocketAddr| {
         if !cap.try_take(1) {
+            connections.refused(Refusal::MaxConnections);
             tracing::debug!(%peer, "refused a connection: max_connections is reached");
             return;
         }

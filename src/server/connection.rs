@@ -19,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::connections::{Connections, Exchange, Registration, Witness};
+use super::connections::{Connections, Doom, Exchange, Registration, Witness};
+use crate::refusal::Refusal;
 
 /// What a connection needs to know of the limits.
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +46,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let registration = connections.open();
-    let witness = registration.witness();
+    let (witness, teller) = (registration.witness(), registration.witness());
     let io = TokioIo::new(Observed { stream, witness: witness.clone() });
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Err(reason) = witness.verdict() {
+            request.extensions_mut().insert(reason);
+        }
         let exchange = witness.exchange();
         let answer = service.clone().oneshot((request, peer));
         async move { answer.await.map(|answer| answer.map(|body| Tracked { body, exchange })) }
@@ -60,7 +64,22 @@ where
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut told = false;
-    std::future::poll_fn(|cx| poll_connection(connection.as_mut(), &registration, &mut told, cx)).await
+    let ended = std::future::poll_fn(|cx| poll_connection(connection.as_mut(), &registration, &mut told, cx)).await;
+    let parsed = ended.as_ref().err().and_then(|error| refusal(error, &teller));
+    let doomed = registration.activity().doom().and_then(Doom::refusal);
+    if let Some(reason) = parsed.or(doomed) {
+        registration.connections().refused(reason);
+    }
+    ended
+}
+
+/// Why hyper refused a head, when it did.
+fn refusal(error: &hyper::Error, witness: &Witness) -> Option<Refusal> {
+    if error.is_parse_too_large() {
+        Some(Refusal::HeadSize)
+    } else {
+        error.is_parse().then(|| witness.fault().unwrap_or(Refusal::Syntax))
+    }
 }
 
 /// Polls the connection itself only; the sweep and the drain wake it when they have something to say.
@@ -106,10 +125,14 @@ struct Observed {
 
 impl AsyncRead for Observed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.witness.fault() == Some(Refusal::Chunk) {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.witness.read_some();
+            let good = self.witness.read_some(&buf.filled()[before..]);
+            buf.set_filled(before + good);
         }
         polled
     }

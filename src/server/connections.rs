@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::scan::Scan;
+use crate::refusal::Refusal;
+
 /// The time between two sweeps, and so the resolution of every deadline here.
 pub const SWEEP: Duration = Duration::from_millis(100);
 
@@ -20,6 +23,19 @@ pub(super) enum Doom {
     SlowHead,
     /// Nothing came or went for `idle_timeout`.
     Idle,
+    /// The consumer took nothing of its answer for `idle_timeout`.
+    Stuck,
+}
+
+impl Doom {
+    /// The reason it is counted by; a connection that is merely not used any more is no refusal.
+    pub(super) const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::SlowHead => Some(Refusal::SlowHead),
+            Self::Stuck => Some(Refusal::SlowConsumer),
+            Self::Idle => None,
+        }
+    }
 }
 
 /// The connections of one worker.
@@ -30,6 +46,7 @@ pub struct Connections {
     open: RefCell<HashMap<u64, Rc<Activity>>>,
     draining: Cell<bool>,
     none_left: Notify,
+    refused: RefCell<Vec<Refusal>>,
 }
 
 /// What one connection is doing. All times are sweeps.
@@ -40,6 +57,7 @@ pub(super) struct Activity {
     write_blocked_since: Cell<Option<u64>>,
     exchanges: Cell<u32>,
     doom: Cell<Option<Doom>>,
+    scan: RefCell<Scan>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -68,6 +86,15 @@ impl Connections {
         self.draining.set(true);
         self.open.borrow().values().for_each(|activity| activity.wake());
         self.tell_if_empty();
+    }
+
+    /// What was refused before there was a request to answer, since the last time this was asked.
+    pub fn take_refused(&self) -> Vec<Refusal> {
+        self.refused.take()
+    }
+
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.refused.borrow_mut().push(reason);
     }
 
     /// Waits until no connection is open.
@@ -111,7 +138,8 @@ impl Activity {
         let slow_head = self.head_since.get().is_some_and(|since| over(since, patience.header));
         let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle));
         let idle = self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle);
-        let doom = if slow_head { Some(Doom::SlowHead) } else { (stuck || idle).then_some(Doom::Idle) };
+        let doom = [(slow_head, Doom::SlowHead), (stuck, Doom::Stuck), (idle, Doom::Idle)];
+        let doom = doom.into_iter().find_map(|(is_so, doom)| is_so.then_some(doom));
         if doom.is_some() {
             self.doom.set(doom);
             self.wake();
@@ -178,18 +206,30 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn read_some(&self) {
+    /// How many of the bytes may be passed on; none when the end of the content cannot be told any more.
+    pub(super) fn read_some(&self, bytes: &[u8]) -> usize {
         let now = self.connections.now.get();
         self.activity.last_seen.set(now);
         if self.activity.exchanges.get() == 0 && self.activity.head_since.get().is_none() {
             self.activity.head_since.set(Some(now));
         }
+        self.activity.scan.borrow_mut().feed(bytes)
     }
 
     pub(super) fn wrote(&self, blocked: bool) {
         let since = self.activity.write_blocked_since.get();
         let now = self.connections.now.get();
         self.activity.write_blocked_since.set(if blocked { since.or(Some(now)) } else { None });
+    }
+
+    /// Whether the request that was just parsed has to be refused, for what its bytes were. Asked once for each.
+    pub(super) fn verdict(&self) -> Result<(), Refusal> {
+        self.activity.scan.borrow_mut().verdict()
+    }
+
+    /// What was wrong with the bytes so far.
+    pub(super) fn fault(&self) -> Option<Refusal> {
+        self.activity.scan.borrow().fault()
     }
 
     /// From the head of a request to the end of its answer.
@@ -235,7 +275,7 @@ mod tests {
         let connections = Rc::new(Connections::default());
         let registration = connections.open();
         for _ in 0..11 {
-            registration.witness().read_some();
+            registration.witness().read_some(b"G");
             sweep(&connections, 1);
         }
         assert_eq!(registration.activity().doom(), Some(Doom::SlowHead));
@@ -246,7 +286,7 @@ mod tests {
         let connections = Rc::new(Connections::default());
         let registration = connections.open();
         let witness = registration.witness();
-        witness.read_some();
+        witness.read_some(b"G");
         let exchange = witness.exchange();
         sweep(&connections, 100);
         assert_eq!(registration.activity().doom(), None);
@@ -265,6 +305,6 @@ mod tests {
         sweep(&connections, 10);
         witness.wrote(true);
         sweep(&connections, 11);
-        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
+        assert_eq!(registration.activity().doom(), Some(Doom::Stuck));
     }
 }

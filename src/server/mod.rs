@@ -4,6 +4,7 @@ mod accept;
 mod connection;
 mod connections;
 mod listen;
+mod scan;
 
 pub use accept::accept;
 pub use connection::{HeadLimits, serve};

@@ -25,6 +25,7 @@ pub fn expose(counted: &mut Counted, now: u64) -> String {
         }
         dependency_series(&mut page, name, dependency, now);
     }
+    refusal_series(&mut page, counted);
     for (file, totals) in &counted.files {
         page.add(&metrics::RELOADS, &[file, "success"], totals.successes as f64);
         page.add(&metrics::RELOADS, &[file, "failure"], totals.failures as f64);
@@ -59,6 +60,14 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     }
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
+    }
+}
+
+fn refusal_series(page: &mut Page, counted: &Counted) {
+    let mut sum = Tally::default();
+    counted.dependencies.values().flat_map(|it| it.routes.values()).for_each(|tally| sum.merge(tally));
+    for (reason, count) in sum.refusals() {
+        page.add_some(&metrics::REFUSED, &[reason.as_str()], count);
     }
 }
 

@@ -51,6 +51,7 @@ catalogue! {
     ROLLBACKS = Counter "crossfade_rollbacks_total" ["dependency", "reason"] "Rollbacks, by the gate or by hand.";
     ROLLOUT_CHANGES = Counter "crossfade_rollout_changes_total" ["dependency", "kind"] "Events that concern the rollout.";
     SHADOW_SKIPPED = Counter "crossfade_shadow_skipped_total" ["dependency", "route", "reason"] "Eligible requests without a scored shadow.";
+    REFUSED = Counter "crossfade_refused_total" ["reason"] "Requests and connections that were refused.";
     RESCUED = Counter "crossfade_rescued_total" ["dependency", "route", "cause"] "Consumers that got V1's rich answer in place of V2's fallback.";
     BACKEND_DURATION = Histogram "crossfade_backend_duration_seconds" ["dependency", "backend", "role"] "Time from the call of a backend to the end of its answer's head.";
     OVERHEAD = Histogram "crossfade_overhead_seconds" ["dependency"] "Time a request spent in crossfade itself before its answer began: total less the primary's.";

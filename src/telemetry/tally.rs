@@ -11,6 +11,7 @@ use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
 use crate::backend::{Backend, Role};
 use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
+use crate::refusal::Refusal;
 use crate::skip::Skip;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
@@ -123,6 +124,7 @@ pub struct Tally {
     /// Requests that the stage wanted a pair for.
     pub eligible: u64,
     skipped: [u64; Skip::ALL.len()],
+    refused: [u64; Refusal::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
     durations: [[Histogram; Role::ALL.len()]; 2],
     /// Time in crossfade itself.
@@ -163,6 +165,11 @@ impl Tally {
     /// One more eligible request without a scored shadow.
     pub fn skip(&mut self, reason: Skip) {
         self.skipped[reason as usize] += 1;
+    }
+
+    /// One more request or connection that was refused.
+    pub fn refuse(&mut self, reason: Refusal) {
+        self.refused[reason as usize] += 1;
     }
 
     /// One more consumer that got V1's answer because V2's was a fallback.
@@ -209,6 +216,7 @@ impl Tally {
         add_rows(&mut self.pairs, &report.pairs);
         self.eligible += report.eligible;
         add(&mut self.skipped, &report.skipped);
+        add(&mut self.refused, &report.refused);
         add(&mut self.rescued, &report.rescued);
         for (mine, theirs) in self.durations.iter_mut().flatten().zip(report.durations.iter().flatten()) {
             mine.merge(theirs);
@@ -249,6 +257,11 @@ impl Tally {
     /// Eligible requests without a scored shadow, by reason.
     pub fn skips(&self) -> impl Iterator<Item = (Skip, u64)> {
         Skip::ALL.into_iter().map(|reason| (reason, self.skipped[reason as usize]))
+    }
+
+    /// Requests and connections that were refused, by reason.
+    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().map(|reason| (reason, self.refused[reason as usize]))
     }
 
     /// Rescued consumers, by cause.

@@ -4,6 +4,7 @@ mod cutover;
 mod demo;
 mod equality;
 mod floors;
+mod hostile;
 mod origins;
 mod page;
 mod readme;

@@ -9,14 +9,16 @@ mod http;
 mod metrics;
 mod origin;
 mod proxy;
+mod raw;
 
 use std::time::Duration;
 
 pub(crate) use client::ask;
 pub(crate) use client::{Client, Request, Response};
 pub(crate) use metrics::Metrics;
-pub(crate) use origin::{Behaviour, Origin, Reply};
+pub(crate) use origin::{Behaviour, Origin, Received, Reply};
 pub(crate) use proxy::{Proxy, World, Write};
+pub(crate) use raw::Raw;
 
 /// The longest a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -115,6 +115,12 @@ impl Received {
         header(&self.headers, name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// Every value of a header, in order.
+    pub(crate) fn all(&self, name: &str) -> Vec<&[u8]> {
+        let is_it = |it: &&(Vec<u8>, Vec<u8>)| it.0.eq_ignore_ascii_case(name.as_bytes());
+        self.headers.iter().filter(is_it).map(|(_, value)| &value[..]).collect()
+    }
+
     fn describe(&self) -> Vec<u8> {
         let headers = self.headers.iter().map(|(name, value)| {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,0 +1,141 @@
+//! Why a request or a connection was refused: the closed set behind the label `reason` of `crossfade_refused_total`.
+
+use http::StatusCode;
+
+/// Why a request or a connection was refused. Nothing of it reached a backend, but for the part of a body before its fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Not a request of HTTP at all (RFC 9112, sections 3 and 5).
+    Syntax,
+    /// A line of the head that ends with a bare LF, or holds a bare CR (RFC 9112, section 2.2).
+    LineEnd,
+    /// A header line that continues on the next one (RFC 9112, section 5.2).
+    ObsFold,
+    /// The length of the content is said twice, in two ways, or where there may be none (RFC 9112, section 6.3).
+    Framing,
+    /// A transfer coding other than `chunked` alone (RFC 9112, section 6.1).
+    TransferCoding,
+    /// A chunk that is none, or content that ends early (RFC 9112, section 7.1).
+    Chunk,
+    /// A target that its method cannot have, or that is no part of a URI (RFC 9112, section 3.2).
+    Target,
+    /// No host, several, an impossible one, or one that contradicts the target (RFC 9112, section 3.2).
+    Authority,
+    /// `Connection` names a field that concerns everybody (RFC 9110, section 7.6.1).
+    Nominated,
+    /// An expectation other than `100-continue` (RFC 9110, section 10.1.1).
+    Expectation,
+    /// An upgrade in a request with content: what follows would have two readings.
+    Upgrade,
+    /// A method that is not served here.
+    Method,
+    /// The head is larger than `header_bytes`, or has too many fields.
+    HeadSize,
+    /// No dependency is configured for the request.
+    NoDependency,
+    /// `max_in_flight` was reached.
+    Overload,
+    /// `max_connections` was reached.
+    MaxConnections,
+    /// A head that took longer than `header_timeout`.
+    SlowHead,
+    /// A consumer that took nothing of its answer, or sent nothing of its content, for `idle_timeout`.
+    SlowConsumer,
+}
+
+impl Refusal {
+    /// All reasons, in the order of their discriminants.
+    pub const ALL: [Self; 18] = [
+        Self::Syntax,
+        Self::LineEnd,
+        Self::ObsFold,
+        Self::Framing,
+        Self::TransferCoding,
+        Self::Chunk,
+        Self::Target,
+        Self::Authority,
+        Self::Nominated,
+        Self::Expectation,
+        Self::Upgrade,
+        Self::Method,
+        Self::HeadSize,
+        Self::NoDependency,
+        Self::Overload,
+        Self::MaxConnections,
+        Self::SlowHead,
+        Self::SlowConsumer,
+    ];
+
+    /// The name used in the label `reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::LineEnd => "line_end",
+            Self::ObsFold => "obs_fold",
+            Self::Framing => "framing",
+            Self::TransferCoding => "transfer_coding",
+            Self::Chunk => "chunk",
+            Self::Target => "target",
+            Self::Authority => "authority",
+            Self::Nominated => "nominated",
+            Self::Expectation => "expectation",
+            Self::Upgrade => "upgrade",
+            Self::Method => "method",
+            Self::HeadSize => "head_size",
+            Self::NoDependency => "no_dependency",
+            Self::Overload => "overload",
+            Self::MaxConnections => "max_connections",
+            Self::SlowHead => "slow_head",
+            Self::SlowConsumer => "slow_consumer",
+        }
+    }
+
+    /// The status of the answer, where there is one.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::TransferCoding | Self::Method => StatusCode::NOT_IMPLEMENTED,
+            Self::HeadSize => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NoDependency => StatusCode::NOT_FOUND,
+            Self::Overload | Self::MaxConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SlowHead | Self::SlowConsumer => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// What the consumer is told.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Syntax => "this is not an HTTP request",
+            Self::LineEnd => "a line of the head does not end with CR LF",
+            Self::ObsFold => "a header line is folded",
+            Self::Framing => "the length of the content is ambiguous",
+            Self::TransferCoding => "the transfer coding is not supported",
+            Self::Chunk => "the content is not framed as declared",
+            Self::Target => "the target does not fit the method, or is no part of a URI",
+            Self::Authority => "the host is missing, repeated, invalid, or contradicts the target",
+            Self::Nominated => "Connection names a field that is not the connection's",
+            Self::Expectation => "the expectation cannot be met",
+            Self::Upgrade => "an upgrade cannot have content",
+            Self::Method => "the method is not served here",
+            Self::HeadSize => "the head is too large",
+            Self::NoDependency => "no dependency is configured for this request",
+            Self::Overload | Self::MaxConnections => "too many requests at once",
+            Self::SlowHead | Self::SlowConsumer => "too slow",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_and_a_place_of_its_own() {
+        for (place, reason) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+            assert!(Refusal::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count() == 1);
+        }
+    }
+}
