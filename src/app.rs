@@ -103,12 +103,14 @@ impl App {
         let limits = Arc::downgrade(&shared);
         // The control plane outlives the workers, whose last reports close its inbox: it must not hold the sender.
         drop(shared);
-        let set_limits = move |changed: &crate::config::Limits| {
+        let watched = watch.watched();
+        let adopted = move |files: &Files| {
+            watched.set(files.paths());
             if let Some(shared) = limits.upgrade() {
-                shared.set_limits(changed);
+                shared.set_limits(&files.deployment().limits);
             }
         };
-        let control = tokio::spawn(control.run(reported, nudged, set_limits));
+        let control = tokio::spawn(control.run(reported, nudged, adopted));
         let ready = Arc::new(AtomicBool::new(true));
         let (admin_end, ending) = watch::channel(false);
         let shown =
@@ -178,7 +180,7 @@ fn spawn_workers(
     let spawn = |(index, listeners)| {
         let (shared, draining) = (Arc::clone(shared), draining.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        thread.spawn(move || proxy::run(shared, index, listeners, draining))
+        thread.spawn(move || proxy::run(shared, listeners, draining))
     };
     listeners.into_iter().enumerate().map(spawn).collect()
 }

@@ -31,6 +31,12 @@ impl Cap {
         self.used.fetch_sub(amount, Ordering::Relaxed);
     }
 
+    /// Whether more than that many percent of the cap are in use. One is always within it, so that a cap of 1 leaves room for one.
+    pub fn is_above(&self, percent: usize) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        self.used() > (most / 100 * percent + most % 100 * percent / 100).max(1)
+    }
+
     /// How much is in use.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -54,6 +60,15 @@ mod tests {
         assert_eq!(cap.used(), 7);
         cap.give(7);
         assert!(cap.try_take(10));
+    }
+
+    #[test]
+    fn tells_when_a_share_is_used_up() {
+        for (most, used, above) in [(10, 8, false), (10, 9, true), (2, 1, false), (2, 2, true), (1, 1, false)] {
+            let cap = Cap::new(most);
+            assert!(cap.try_take(used));
+            assert_eq!(cap.is_above(80), above, "{used} of {most}");
+        }
     }
 
     #[test]

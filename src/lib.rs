@@ -11,7 +11,7 @@
 //!
 //! | floor | modules | what they are |
 //! | --- | --- | --- |
-//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`refusal`] [`cap`] | words |
+//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`cap`] [`random`] | words |
 //! | 1 | [`bucket`] [`score`] [`gate`] | rules: pure, time is an argument |
 //! | 2 | [`config`] | as written, validated, live, watched |
 //! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] | adapters; siblings do not know each other |
@@ -49,7 +49,9 @@ pub mod hit_rate;
 pub mod outcome;
 pub mod percent;
 pub mod proxy;
+pub mod random;
 pub mod refusal;
+pub mod retry;
 pub mod revision;
 pub mod score;
 pub mod server;

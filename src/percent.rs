@@ -19,6 +19,11 @@ impl Percent {
         if thousandths <= Self::HUNDRED.0 { Some(Self(thousandths)) } else { None }
     }
 
+    /// From a whole number; more than 100 is 100.
+    pub const fn from_whole(percent: u8) -> Self {
+        if percent < 100 { Self(percent as u32 * 1000) } else { Self::HUNDRED }
+    }
+
     /// From a number such as `2.5`.
     ///
     /// # Errors

@@ -34,6 +34,10 @@ pub enum Refusal {
     HeadSize,
     /// No dependency is configured for the request.
     NoDependency,
+    /// The request wants to choose its backend, without the right token.
+    ProbeToken,
+    /// The request wants to choose a backend that there is not.
+    ProbeBackend,
     /// `max_in_flight` was reached.
     Overload,
     /// `max_connections` was reached.
@@ -46,7 +50,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Syntax,
         Self::LineEnd,
         Self::ObsFold,
@@ -61,6 +65,8 @@ impl Refusal {
         Self::Method,
         Self::HeadSize,
         Self::NoDependency,
+        Self::ProbeToken,
+        Self::ProbeBackend,
         Self::Overload,
         Self::MaxConnections,
         Self::SlowHead,
@@ -84,6 +90,8 @@ impl Refusal {
             Self::Method => "method",
             Self::HeadSize => "head_size",
             Self::NoDependency => "no_dependency",
+            Self::ProbeToken => "probe_token",
+            Self::ProbeBackend => "probe_backend",
             Self::Overload => "overload",
             Self::MaxConnections => "max_connections",
             Self::SlowHead => "slow_head",
@@ -98,6 +106,7 @@ impl Refusal {
             Self::TransferCoding | Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::HeadSize => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoDependency => StatusCode::NOT_FOUND,
+            Self::ProbeToken => StatusCode::FORBIDDEN,
             Self::Overload | Self::MaxConnections => StatusCode::SERVICE_UNAVAILABLE,
             Self::SlowHead | Self::SlowConsumer => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
@@ -121,6 +130,8 @@ impl Refusal {
             Self::Method => "the method is not served here",
             Self::HeadSize => "the head is too large",
             Self::NoDependency => "no dependency is configured for this request",
+            Self::ProbeToken => "crossfade-backend needs the admin token in crossfade-token",
+            Self::ProbeBackend => "crossfade-backend is v1 or v2",
             Self::Overload | Self::MaxConnections => "too many requests at once",
             Self::SlowHead | Self::SlowConsumer => "too slow",
         }

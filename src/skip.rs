@@ -12,6 +12,8 @@ pub enum Skip {
     Sample,
     /// `shadow_in_flight` was reached.
     InFlight,
+    /// More than 80 % of `max_in_flight` were in use.
+    Overload,
     /// `shadow_memory` was reached.
     Memory,
     /// The body outgrew `shadow_backlog` before the backend took any of it.
@@ -26,11 +28,12 @@ pub enum Skip {
 
 impl Skip {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Method,
         Self::NotMirrorable,
         Self::Sample,
         Self::InFlight,
+        Self::Overload,
         Self::Memory,
         Self::BodyTooLarge,
         Self::TooSlow,
@@ -45,6 +48,7 @@ impl Skip {
             Self::NotMirrorable => "not_mirrorable",
             Self::Sample => "sample",
             Self::InFlight => "in_flight",
+            Self::Overload => "overload",
             Self::Memory => "memory",
             Self::BodyTooLarge => "body_too_large",
             Self::TooSlow => "too_slow",
@@ -55,6 +59,6 @@ impl Skip {
 
     /// Whether our own limits dropped a copy that the rollout asked for: evidence that is missing, not excused.
     pub const fn is_shed(self) -> bool {
-        matches!(self, Self::InFlight | Self::Memory | Self::BodyTooLarge | Self::TooSlow)
+        matches!(self, Self::InFlight | Self::Overload | Self::Memory | Self::BodyTooLarge | Self::TooSlow)
     }
 }

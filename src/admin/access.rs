@@ -1,12 +1,12 @@
 //! Who may change something through the admin port.
 
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::Path;
 
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::problem::Problem;
+use crate::config::Token;
 
 /// Lets a write pass: with the bearer token where one is configured, else from this machine only and from no web page.
 pub(super) fn check_write(headers: &HeaderMap, peer: IpAddr, token_file: Option<&Path>) -> Result<(), Problem> {
@@ -30,17 +30,12 @@ fn check_token(headers: &HeaderMap, file: &Path) -> Result<(), Problem> {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, text)
     })?;
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let wanted = token.trim_end().as_bytes();
-    if !wanted.is_empty() && given.is_some_and(|given| is_same(given, wanted)) {
+    let wanted = Token::new(token.trim_end().as_bytes().to_vec());
+    if given.is_some_and(|given| wanted.is(given)) {
         return Ok(());
     }
     let text = "this needs the header `authorization: Bearer TOKEN` with the token of [admin_auth] token_file";
     Err(Problem::new(StatusCode::UNAUTHORIZED, text))
-}
-
-/// Compares in a time that depends on the lengths only.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && black_box(a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b))) == 0
 }
 
 /// Whether a browser sends this on behalf of a page that is not ours (Fetch Metadata; RFC 6454, section 7).

@@ -10,7 +10,9 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::pattern::PathPattern;
+use super::resilience::RetryPolicy;
 use super::template::PathTemplate;
+use super::token::Token;
 use crate::backend::Backend;
 use crate::score::Rules;
 
@@ -23,6 +25,8 @@ pub struct Deployment {
     pub admin: SocketAddr,
     /// File with the bearer token of the admin port; required when `admin` is not a loopback address.
     pub token_file: Option<PathBuf>,
+    /// What that file held when the configuration was loaded: lets a request choose its backend.
+    pub token: Option<Token>,
     /// The rollout file.
     pub rollout: PathBuf,
     /// Directory of the gate's state; created when absent.
@@ -41,6 +45,13 @@ impl Deployment {
     /// The dependency of a name, with its index.
     pub fn dependency(&self, name: &str) -> Option<(usize, &Arc<Dependency>)> {
         self.dependencies.iter().enumerate().find(|(_, dependency)| dependency.name == name)
+    }
+
+    /// The files with secrets that it was read from; a change of one of them is a change of the deployment.
+    pub fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let backends = self.dependencies.iter().flat_map(|it| it.v1.iter().chain(std::iter::once(&it.v2)));
+        let headers = backends.flat_map(|backend| &backend.request.set).filter_map(|(_, source)| source.file());
+        self.token_file.iter().chain(headers)
     }
 
     /// This deployment as a running process can adopt it, and the keys that differ but need a restart: those of
@@ -120,6 +131,18 @@ pub struct Dependency {
 }
 
 impl Dependency {
+    /// Whether nothing differs but the contents of files with secrets: what was learned of its backends still holds.
+    pub fn differs_in_secrets_only(&self, other: &Self) -> bool {
+        let bare = |it: &Self| {
+            let mut it = it.clone();
+            for backend in it.v1.iter_mut().chain(std::iter::once(&mut it.v2)) {
+                backend.request.forget_secrets();
+            }
+            it
+        };
+        bare(self) == bare(other)
+    }
+
     /// The settings of one backend; `None` only for a V1 that was removed.
     pub fn backend(&self, backend: Backend) -> Option<&BackendSpec> {
         match backend {
@@ -151,8 +174,18 @@ pub struct BackendSpec {
     pub timeout: Duration,
     /// Longest silence within an answer's body; default: the limit of the same name.
     pub idle_timeout: Duration,
+    /// When it is asked once more; `None`: never.
+    pub retry: Option<RetryPolicy>,
     /// How a consumer's request becomes a request for this backend.
     pub request: RequestMapping,
+}
+
+impl BackendSpec {
+    /// Whether connections made for one serve the other: nothing differs but what is sent on them.
+    pub fn is_reached_like(&self, other: &Self) -> bool {
+        let bare = |it: &Self| Self { request: RequestMapping::default(), ..it.clone() };
+        self == other || bare(self) == bare(other)
+    }
 }
 
 /// One address of a backend.
@@ -189,6 +222,16 @@ pub struct RequestMapping {
     pub remove: Vec<HeaderName>,
 }
 
+impl RequestMapping {
+    fn forget_secrets(&mut self) {
+        for (_, source) in &mut self.set {
+            if let HeaderSource::File { value, .. } = source {
+                *value = HeaderValue::from_static("");
+            }
+        }
+    }
+}
+
 /// Where a header's value comes from.
 #[derive(Clone, PartialEq)]
 pub enum HeaderSource {
@@ -205,6 +248,14 @@ pub enum HeaderSource {
 }
 
 impl HeaderSource {
+    /// The file it was read from.
+    pub const fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::Literal(_) => None,
+        }
+    }
+
     /// The value to send.
     pub const fn value(&self) -> &HeaderValue {
         match self {

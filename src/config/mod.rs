@@ -6,9 +6,11 @@ mod pattern;
 mod problem;
 mod read;
 mod render;
+mod resilience;
 mod rollout;
 mod routing;
 mod template;
+mod token;
 mod watch;
 
 pub use deployment::{
@@ -22,7 +24,9 @@ pub use read::{
     Checked, FileKind, check_deployment, check_rollouts, load_deployment, load_rollouts, parse_deployment,
     parse_rollouts, text,
 };
+pub use resilience::RetryPolicy;
 pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
 pub use template::PathTemplate;
-pub use watch::{Watch, watch};
+pub use token::Token;
+pub use watch::{Watch, Watched, watch};

@@ -8,9 +8,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,27 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Hashed per file; a larger one is refused by the reader anyway.
 const MAX_HASHED: u64 = 8 << 20;
 
+/// Which files are watched. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Watched(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Watched {
+    /// Watches these from now on. One that was not watched before counts as changed, since nobody can tell whether it
+    /// changed since it was read: one more call of `on_change` is the price.
+    pub fn set(&self, paths: Vec<PathBuf>) {
+        *self.lock() = paths;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        // A list is replaced whole: a panic in between leaves nothing to repair.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Watches until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
+    watched: Watched,
     stop: Arc<AtomicBool>,
     wake: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
@@ -46,17 +64,22 @@ pub fn watch(paths: Vec<PathBuf>, on_change: impl FnMut() + Send + 'static) -> i
     // One pending wake-up says as much as many.
     let (wake, woken) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
-    let watcher = folder_events(&paths, wake.clone());
+    let events = folder_events(&paths, wake.clone());
     let first = fingerprints(&paths);
+    let watched = Watched(Arc::new(Mutex::new(paths.clone())));
     let thread = thread::Builder::new().name("config-watch".to_owned()).spawn({
-        let stop = Arc::clone(&stop);
-        let follower = Follower { paths, woken, stop };
-        move || {
-            let _watcher = watcher;
-            follower.follow(first, on_change);
-        }
+        let (stop, watched, wake) = (Arc::clone(&stop), watched.clone(), wake.clone());
+        let follower = Follower { watched, paths, woken, wake, stop, watcher: events };
+        move || follower.follow(first, on_change)
     })?;
-    Ok(Watch { stop, wake, thread: Some(thread) })
+    Ok(Watch { watched, stop, wake, thread: Some(thread) })
+}
+
+impl Watch {
+    /// Which files are watched, to be changed at any time; takes effect within half a second.
+    pub fn watched(&self) -> Watched {
+        self.watched.clone()
+    }
 }
 
 impl Drop for Watch {
@@ -108,17 +131,23 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 struct Follower {
+    watched: Watched,
+    /// Those of `watched`, as they were last looked at.
     paths: Vec<PathBuf>,
     woken: Receiver<()>,
+    wake: SyncSender<()>,
     stop: Arc<AtomicBool>,
+    /// Dropped, there are no events.
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Follower {
-    fn follow(self, first: Vec<Option<u64>>, mut on_change: impl FnMut()) {
+    fn follow(mut self, first: Vec<Option<u64>>, mut on_change: impl FnMut()) {
         let mut seen = first;
         while self.wait(POLL) {
             // However busy the folder is, ten looks a second are enough.
             self.rest();
+            self.take_up(&mut seen);
             if fingerprints(&self.paths) == seen {
                 continue;
             }
@@ -128,6 +157,18 @@ impl Follower {
                 on_change();
             }
         }
+    }
+
+    /// Goes on with the files that are to be watched now; what is new among them was never seen.
+    fn take_up(&mut self, seen: &mut Vec<Option<u64>>) {
+        let wanted = self.watched.lock().clone();
+        if wanted == self.paths {
+            return;
+        }
+        let known = |path: &PathBuf| self.paths.iter().position(|known| known == path).and_then(|at| seen[at]);
+        *seen = wanted.iter().map(known).collect();
+        self.watcher = folder_events(&wanted, self.wake.clone());
+        self.paths = wanted;
     }
 
     /// Waits for a wake-up, at most for `limit`; false when it is time to end.
@@ -288,6 +329,24 @@ mod tests {
             watched.rename("..data_tmp", "..data");
             watched.sees(Some(content));
         }
+    }
+
+    #[test]
+    fn follows_a_changed_list_of_files() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        let (first, second) = (folder.path().join("a"), elsewhere.path().join("b"));
+        fs::write(&first, "1").expect("writable");
+        fs::write(&second, "1").expect("writable");
+        let (send, reports) = channel();
+        let watch = watch(vec![first.clone()], move || {
+            let _ = send.send(());
+        })
+        .expect("a thread");
+        watch.watched().set(vec![first, second.clone()]);
+        reports.recv_timeout(BOUND).expect("what is new counts as changed");
+        fs::write(&second, "2").expect("writable");
+        reports.recv_timeout(BOUND).expect("and is watched from then on");
     }
 
     #[test]

@@ -93,6 +93,12 @@ pub struct Rates {
     pub v1: WindowRates,
     /// V2's answers, in whatever role.
     pub v2: WindowRates,
+    /// V1's answers as they would have been without retries.
+    #[serde(default)]
+    pub v1_first_try: WindowRates,
+    /// V2's answers as they would have been without retries.
+    #[serde(default)]
+    pub v2_first_try: WindowRates,
     /// What consumers got.
     pub served: WindowRates,
 }

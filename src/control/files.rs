@@ -87,7 +87,8 @@ impl Files {
 
     /// What to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        vec![self.config.clone(), self.rollout.clone()]
+        let both = [&self.config, &self.rollout].into_iter();
+        both.chain(self.deployment.secret_files()).cloned().collect()
     }
 
     /// The content of `crossfade.toml` in force.

@@ -200,7 +200,8 @@ impl Migration {
     fn touched(&self, dependency: &Arc<Dependency>, rollout: Option<&Rollout>) -> Touched {
         let meaning =
             |rollout: &Rollout| (rollout.params.as_ref().map(|params| (params.slo, params.margin)), rollout.sample);
-        let same_backends = Arc::ptr_eq(&self.dependency, dependency) || *self.dependency == **dependency;
+        let same_backends =
+            Arc::ptr_eq(&self.dependency, dependency) || self.dependency.differs_in_secrets_only(dependency);
         let same_meaning = self.rollout.as_deref().map(meaning) == rollout.map(meaning);
         let goes_on = self.rollout.as_deref().map(|rollout| rollout.stage.pairs())
             == rollout.map(|rollout| rollout.stage.pairs());

@@ -14,7 +14,7 @@ use super::record::Record;
 use super::show;
 use super::state::{self, Saved, restore};
 use super::tell::{self, Cause};
-use crate::config::{Dependency, Deployment, Handle, Limits, Live, Problems, Rollouts};
+use crate::config::{Dependency, Deployment, Handle, Live, Problems, Rollouts};
 use crate::console::{Ask, Desk, Event, Order, Refusal, Status, Verb};
 use crate::gate;
 use crate::revision::Revision;
@@ -99,13 +99,13 @@ impl Control {
         self.live.clone()
     }
 
-    /// Runs until the last worker has made its last report. `nudged` tells that a file may have changed, `set_limits` hears
-    /// of changed limits.
+    /// Runs until the last worker has made its last report. `nudged` tells that a file may have changed, `adopted` hears
+    /// of every reload.
     pub async fn run(
         mut self,
         mut reports: mpsc::Receiver<Vec<Report>>,
         mut nudged: mpsc::Receiver<()>,
-        set_limits: impl Fn(&Limits),
+        adopted: impl Fn(&Files),
     ) {
         let mut beat = tokio::time::interval(TICK);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -122,9 +122,9 @@ impl Control {
                     Some(reports) => self.take(&reports),
                     None => break,
                 },
-                Some(ask) = self.desk.asks.recv() => self.answer(ask, &set_limits).await,
+                Some(ask) = self.desk.asks.recv() => self.answer(ask, &adopted).await,
                 Some(()) = nudged.recv() => {
-                    self.reload(&set_limits).await;
+                    self.reload(&adopted).await;
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Control {
         self.show();
     }
 
-    async fn answer(&mut self, ask: Ask, set_limits: &impl Fn(&Limits)) {
+    async fn answer(&mut self, ask: Ask, adopted: &impl Fn(&Files)) {
         // Whoever asked may have left meanwhile; what was asked is done all the same.
         match ask {
             Ask::Order(order, answer) => {
@@ -188,7 +188,7 @@ impl Control {
                 let _ = answer.send(done);
             }
             Ask::Reload(answer) => {
-                let reloaded = self.reload(set_limits).await;
+                let reloaded = self.reload(adopted).await;
                 let reasons: Vec<String> = reloaded.failed.into_iter().map(|failure| failure.reason).collect();
                 let _ = answer.send(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n")) });
             }
@@ -219,14 +219,14 @@ impl Control {
         event.ok_or_else(|| Refusal::NotNow(nothing_to_do(order.verb).to_owned()))
     }
 
-    async fn reload(&mut self, set_limits: &impl Fn(&Limits)) -> Reloaded {
+    async fn reload(&mut self, adopted: &impl Fn(&Files)) -> Reloaded {
         let reloaded = self.files.reload();
         self.count_reload(&reloaded);
         let revision = self.files.revision(self.revision);
         if !reloaded.applied.is_empty() {
             self.revision = revision;
             let edits = self.set_migrations(&BTreeMap::new());
-            set_limits(&self.files.deployment().limits);
+            adopted(&self.files);
             self.publish();
             let rollouts = Arc::clone(self.files.rollouts());
             for (index, events) in edits {

@@ -102,6 +102,8 @@ fn hit_rates(totals: &mut DependencyTotals, second: u64) -> BTreeMap<String, Rat
     let rates = |index| Rates {
         v1: window(totals.backends[Backend::V1 as usize].sum(second, index)),
         v2: window(totals.backends[Backend::V2 as usize].sum(second, index)),
+        v1_first_try: window(totals.first_tries[Backend::V1 as usize].sum(second, index)),
+        v2_first_try: window(totals.first_tries[Backend::V2 as usize].sum(second, index)),
         served: window(totals.served.sum(second, index)),
     };
     let names = WINDOWS.iter().map(|(name, _)| (*name).to_owned());

@@ -12,6 +12,7 @@ use crate::telemetry::{Code, ServedBy};
 pub(super) struct Account {
     route: Rc<RouteView>,
     served_by: ServedBy,
+    probe: bool,
     ended: bool,
 }
 
@@ -22,7 +23,7 @@ impl Account {
         tally.received += 1;
         tally.in_flight += 1;
         drop(tally);
-        Self { route: Rc::clone(route), served_by: ServedBy::Nobody, ended: false }
+        Self { route: Rc::clone(route), served_by: ServedBy::Nobody, probe: false, ended: false }
     }
 
     /// From here on, an early end is this one's.
@@ -35,6 +36,11 @@ impl Account {
         self.route.tally().refuse(reason);
     }
 
+    /// Nobody's key led to this request: it is no part of what was observed.
+    pub(super) const fn is_probe(&mut self) {
+        self.probe = true;
+    }
+
     /// The answer is complete.
     pub(super) fn close(mut self, status: StatusCode) {
         self.end(Code::of(status));
@@ -45,6 +51,9 @@ impl Account {
             let mut tally = self.route.tally();
             tally.in_flight -= 1;
             tally.request(self.served_by, code);
+            if self.probe {
+                tally.probe(self.served_by);
+            }
         }
     }
 }

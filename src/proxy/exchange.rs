@@ -21,8 +21,10 @@ use super::head;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
+use super::probe;
 use super::refuse;
 use super::relay::{Relay, ServedBody};
+use super::replay::{self, Replay};
 use super::rescue::{self, Choice, Held};
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
@@ -48,7 +50,7 @@ const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
 pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Response<ServedBody> {
     let begun = Instant::now();
     let view = worker.view();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     if let Err(reason) = strict::check(&head, !body.is_end_stream()) {
         return refused(Account::open(&view.nowhere), reason, head.version);
     }
@@ -60,9 +62,15 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
     let Some(admission) = worker.admit() else {
         return refused(account, Refusal::Overload, head.version);
     };
-    let asked = Asked { worker: &worker, target, route: place.route, begun, open: (account, admission) };
-    let pick = pick(&target.plan, &head, peer.ip(), worker.draw());
-    let legs = asked.mirror(pick, head, body);
+    let probe = match probe::take(&mut head.headers, view.live.deployment.token.as_ref()).transpose() {
+        Ok(probe) => probe,
+        Err(reason) => return refused(account, reason, head.version),
+    };
+    let mut asked = Asked { worker: &worker, target, route: place.route, begun, open: (account, admission) };
+    let legs = match probe {
+        Some(backend) => asked.probe(backend, head, body),
+        None => asked.mirror(pick(&target.plan, &head, peer.ip(), worker.draw()), head, body),
+    };
     asked.serve(legs).await
 }
 
@@ -112,10 +120,23 @@ impl Asked<'_> {
         Legs { pair, primary, rescue }
     }
 
+    /// Makes the request for the one backend that somebody asks for by hand.
+    fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
+        self.open.0.is_probe();
+        let head = head::forwardable(head, !body.is_end_stream());
+        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
+        let route = &self.target.routes[self.route];
+        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let pair = Pair::probe(Rc::clone(route), backend, self.worker.tick(self.begun), excluded);
+        let leg = Leg::new(self.target, &pair, backend, &method, conditional);
+        let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
+        Legs { primary: leg.map(|leg| self.request(leg, head, body)), pair, rescue: None }
+    }
+
     fn admit_shadow(&self, wanted: Shadowing, shadow: Backend) -> Shadowing {
         match wanted {
             Shadowing::Wanted if self.target.upstream(shadow).is_none() => Shadowing::Skipped(Skip::NotMirrorable),
-            Shadowing::Wanted if !self.worker.admit_shadow() => Shadowing::Skipped(Skip::InFlight),
+            Shadowing::Wanted => self.worker.admit_shadow().map_or_else(Shadowing::Skipped, |()| wanted),
             wanted => wanted,
         }
     }
@@ -136,9 +157,22 @@ impl Asked<'_> {
 
     fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
+        let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
-        let request = head::leg(head, body, leg.upstream.spec(), route, role);
+        // Connections outlive a changed secret: what is sent is what this revision says.
+        let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
+        let request = head::leg(head, body, spec, route, role);
         (leg, request)
+    }
+
+    /// The body, kept while it is sent where the backend may have to be asked once more. Others go as they are.
+    fn resendable(&self, leg: &Leg, body: LegBody) -> LegBody {
+        let again = leg.upstream.spec().retry.as_ref().is_some_and(|retry| retry.allows(&leg.method));
+        if !again || body.is_end_stream() || body.size_hint().upper().is_none_or(|size| size > replay::MOST) {
+            return body;
+        }
+        let route = Rc::clone(&self.target.routes[self.route]);
+        LegBody::Replay(Box::new(Replay::new(body, self.worker.shadow_memory(), route)))
     }
 
     fn may_rescue(&self, primary: Backend) -> bool {

@@ -49,7 +49,11 @@ impl Leg {
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let called = self.upstream.call(request, due.into()).await.and_then(final_answer);
+        let called = self
+            .upstream
+            .call(request, due.into(), |what| self.pair.retrying(self.backend, what))
+            .await
+            .and_then(final_answer);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {

@@ -12,6 +12,7 @@ use crate::backend::{Backend, Role};
 use crate::outcome::{Cause, Outcome};
 use crate::score::{Score, settle};
 use crate::skip::Skip;
+use crate::upstream::Retrying;
 
 /// The legs of one request.
 pub(super) struct Pair {
@@ -26,8 +27,12 @@ pub(super) struct Pair {
     served: Cell<Option<Backend>>,
     /// The answer is there, and waits for a consumer that reads slowly.
     consumer_is_slow: Cell<bool>,
-    /// The gate no longer waits for V2's outcome.
+    /// The gate no longer waits for V2's outcome, or never did.
     withdrawn: Cell<bool>,
+    /// Sent by hand: in no hit rate, and nothing that the gate hears of.
+    probe: bool,
+    /// Why the first try failed, where there may have been others.
+    first_failed: Cell<[Option<Cause>; 2]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +66,31 @@ impl Pair {
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
             withdrawn: Cell::new(false),
+            probe: false,
+            first_failed: Cell::new([None; 2]),
         };
         if legs[Backend::V2 as usize] == Leg::Pending {
             pair.route.tally().cohort(started).started += 1;
         }
         Rc::new(pair)
+    }
+
+    /// A request that somebody sends to one backend by hand.
+    pub(super) fn probe(route: Rc<RouteView>, backend: Backend, started: u64, excluded: bool) -> Rc<Self> {
+        let mut legs = [Leg::NotCalled; 2];
+        legs[backend as usize] = Leg::Pending;
+        Rc::new(Self {
+            route,
+            primary: backend,
+            started,
+            excluded,
+            legs: RefCell::new(legs),
+            served: Cell::new(None),
+            consumer_is_slow: Cell::new(false),
+            withdrawn: Cell::new(true),
+            probe: true,
+            first_failed: Cell::new([None; 2]),
+        })
     }
 
     /// The route whose rules both answers are held against.
@@ -80,7 +105,25 @@ impl Pair {
 
     /// The role of a backend in this request.
     pub(super) fn role(&self, backend: Backend) -> Role {
-        if backend == self.primary { Role::Primary } else { Role::Shadow }
+        if self.probe {
+            Role::Probe
+        } else if backend == self.primary {
+            Role::Primary
+        } else {
+            Role::Shadow
+        }
+    }
+
+    /// A backend is asked once more, or would have been.
+    pub(super) fn retrying(&self, backend: Backend, what: Retrying) {
+        match what {
+            Retrying::FirstFailed(cause) => {
+                let mut first = self.first_failed.get();
+                first[backend as usize] = Some(cause);
+                self.first_failed.set(first);
+            }
+            Retrying::Ended(result) => self.route.tally().retry(backend, result),
+        }
     }
 
     /// Whether it is decided whose answer the consumer gets.
@@ -91,7 +134,7 @@ impl Pair {
     /// The consumer gets this backend's answer, or the failure to get one.
     pub(super) fn serve(&self, backend: Backend) {
         self.served.set(Some(backend));
-        if let Some(outcome) = self.outcome(backend) {
+        if let Some(outcome) = self.outcome(backend).filter(|_| !self.probe) {
             self.route.tally().served(outcome);
         }
     }
@@ -172,6 +215,10 @@ impl Pair {
         self.legs.borrow_mut()[backend as usize] = Leg::Counted(outcome);
         let mut tally = self.route.tally();
         tally.outcome(backend, self.role(backend), outcome);
+        if self.probe {
+            return;
+        }
+        tally.first_try(backend, self.first_try(backend, outcome));
         if self.served.get() == Some(backend) {
             tally.served(outcome);
         }
@@ -186,6 +233,14 @@ impl Pair {
             (Backend::V2, Some(true)) => cohort.rich += 1,
             (Backend::V2, Some(false)) => cohort.fallback += 1,
             (Backend::V2, None) => cohort.withdrawn += 1,
+        }
+    }
+
+    /// What the outcome would have been without retries.
+    fn first_try(&self, backend: Backend, outcome: Outcome) -> Outcome {
+        match (outcome, self.first_failed.get()[backend as usize]) {
+            (Outcome::Rich | Outcome::Fallback(_), Some(cause)) => Outcome::Fallback(cause),
+            (outcome, _) => outcome,
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) fn refused(reason: Refusal, version: Version) -> Response<Full<Bytes>
     let (error, closes) = match reason {
         Refusal::NoDependency => ("destination_not_found", false),
         Refusal::Overload => ("proxy_internal_response", false),
+        Refusal::ProbeToken | Refusal::ProbeBackend => ("http_request_denied", false),
         Refusal::Method => ("http_request_denied", true),
         _ => ("http_request_error", true),
     };

@@ -15,9 +15,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::replay::Replay;
 use super::view::RouteView;
 use crate::cap::Cap;
 use crate::skip::Skip;
+use crate::upstream::Resend;
 
 /// The body of a request to a backend.
 #[derive(Default)]
@@ -31,6 +33,8 @@ pub(super) enum LegBody {
     Teed(Tee),
     /// The copy, for the shadow.
     Copy(CopyReader),
+    /// Any of these, kept for a second try.
+    Replay(Box<Replay>),
 }
 
 /// Why the body of a request ended early.
@@ -40,6 +44,8 @@ pub(super) enum BodyError {
     Consumer(#[source] hyper::Error),
     #[error("the copy was cut: {}", .0.as_str())]
     Cut(Skip),
+    #[error("another try sends the body")]
+    Superseded,
 }
 
 impl Body for LegBody {
@@ -54,6 +60,7 @@ impl Body for LegBody {
             }
             Self::Teed(tee) => tee.poll(cx),
             Self::Copy(copy) => copy.poll(cx),
+            Self::Replay(replay) => replay.poll(cx),
         }
     }
 
@@ -63,6 +70,7 @@ impl Body for LegBody {
             Self::Stream(incoming) => incoming.is_end_stream(),
             Self::Teed(tee) => tee.incoming.is_end_stream(),
             Self::Copy(copy) => copy.is_end_stream(),
+            Self::Replay(replay) => replay.is_end_stream(),
         }
     }
 
@@ -72,6 +80,25 @@ impl Body for LegBody {
             Self::Stream(incoming) => incoming.size_hint(),
             Self::Teed(tee) => tee.incoming.size_hint(),
             Self::Copy(copy) => copy.size_hint,
+            Self::Replay(replay) => replay.size_hint(),
+        }
+    }
+}
+
+impl Resend for LegBody {
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Replay(replay) => Some(Self::Replay(Box::new(replay.again()))),
+            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) => None,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Replay(replay) => replay.is_whole(),
+            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) => false,
         }
     }
 }
@@ -222,7 +249,7 @@ impl Drop for Tee {
     }
 }
 
-fn duplicate(frame: &Frame<Bytes>) -> Frame<Bytes> {
+pub(super) fn duplicate(frame: &Frame<Bytes>) -> Frame<Bytes> {
     match (frame.data_ref(), frame.trailers_ref()) {
         (Some(data), _) => Frame::data(data.clone()),
         (None, Some(trailers)) => Frame::trailers(trailers.clone()),

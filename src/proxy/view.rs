@@ -117,7 +117,7 @@ impl Target {
 
 fn upstream(spec: &BackendSpec, old: Option<&Rc<Upstream<LegBody>>>) -> Rc<Upstream<LegBody>> {
     match old {
-        Some(old) if old.spec() == spec => Rc::clone(old),
+        Some(old) if old.spec().is_reached_like(spec) => Rc::clone(old),
         _ => Rc::new(Upstream::new(spec.clone())),
     }
 }

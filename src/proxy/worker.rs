@@ -19,11 +19,16 @@ use super::service::Proxy;
 use super::view::View;
 use crate::cap::Cap;
 use crate::config::{Handle, Limits, Live};
+use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Patience};
+use crate::skip::Skip;
 use crate::telemetry::Report;
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
+const SHADOWS_UP_TO: usize = 80;
 
 /// What all workers share.
 pub struct Shared {
@@ -95,13 +100,12 @@ pub(super) struct Worker {
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
     no_shadow_left: Notify,
-    random: Cell<u64>,
+    random: Random,
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
+    fn new(shared: Arc<Shared>) -> Rc<Self> {
         let view = Rc::new(View::new(shared.live.load(), None));
-        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), index);
         Rc::new(Self {
             shared,
             view: RefCell::new(view),
@@ -110,7 +114,7 @@ impl Worker {
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
-            random: Cell::new(seed),
+            random: Random::default(),
         })
     }
 
@@ -134,8 +138,17 @@ impl Worker {
     }
 
     /// A place among the shadows, if there is one; [given back](Self::shadow_ended) when it has ended.
-    pub(super) fn admit_shadow(&self) -> bool {
-        self.shared.shadow_in_flight.try_take(1)
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn admit_shadow(&self) -> Result<(), Skip> {
+        if self.shared.in_flight.is_above(SHADOWS_UP_TO) {
+            Err(Skip::Overload)
+        } else if self.shared.shadow_in_flight.try_take(1) {
+            Ok(())
+        } else {
+            Err(Skip::InFlight)
+        }
     }
 
     pub(super) fn shadow_began(&self) {
@@ -167,13 +180,9 @@ impl Worker {
         self.shared.tick(instant)
     }
 
-    /// A random number in `0..100_000` (`SplitMix64`: Steele, Lea, Flood, OOPSLA 2014).
+    /// A random number in `0..100_000`.
     pub(super) fn draw(&self) -> u32 {
-        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.random.set(state);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ (z >> 31)) * u128::from(crate::bucket::BUCKETS)) >> 64) as u32
+        self.random.below(crate::bucket::BUCKETS)
     }
 
     /// Scores an answer once the consumer has it.
@@ -253,28 +262,18 @@ impl Worker {
 ///
 /// # Errors
 /// When the runtime or a listener cannot be set up.
-pub fn run(
-    shared: Arc<Shared>,
-    index: usize,
-    listeners: Vec<TcpListener>,
-    drain: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+pub fn run(shared: Arc<Shared>, listeners: Vec<TcpListener>, drain: watch::Receiver<bool>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let listeners: Vec<_> =
             listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
-        live(shared, index, listeners, drain).await;
+        live(shared, listeners, drain).await;
         Ok(())
     })
 }
 
-async fn live(
-    shared: Arc<Shared>,
-    index: usize,
-    listeners: Vec<tokio::net::TcpListener>,
-    mut drain: watch::Receiver<bool>,
-) {
-    let worker = Worker::new(shared, index);
+async fn live(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, mut drain: watch::Receiver<bool>) {
+    let worker = Worker::new(shared);
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });

@@ -78,6 +78,14 @@ fn dependency_series(page: &mut Page, name: &str, dependency: &mut DependencyTot
         let labels = [name, backend.as_str(), Role::as_str(role)];
         page.histogram(&metrics::BACKEND_DURATION, &labels, &BACKEND_BOUNDS, histogram);
     }
+    for (backend, result, count) in sum.retries() {
+        page.add_some(&metrics::RETRIES, &[name, backend.as_str(), result.as_str()], count);
+    }
+    for backend in Backend::ALL {
+        for (outcome, count) in ["rich", "fallback", "excluded"].into_iter().zip(sum.first_tries(backend)) {
+            page.add_some(&metrics::FIRST_TRY_OUTCOMES, &[name, backend.as_str(), outcome], count);
+        }
+    }
     page.histogram(&metrics::OVERHEAD, &[name], &OVERHEAD_BOUNDS, &sum.overhead);
     page.add(&metrics::IN_FLIGHT, &[name], sum.in_flight as f64);
     page.add(&metrics::SHADOW_IN_FLIGHT, &[name], sum.shadow_in_flight as f64);

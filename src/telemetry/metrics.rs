@@ -53,6 +53,8 @@ catalogue! {
     SHADOW_SKIPPED = Counter "crossfade_shadow_skipped_total" ["dependency", "route", "reason"] "Eligible requests without a scored shadow.";
     REFUSED = Counter "crossfade_refused_total" ["reason"] "Requests and connections that were refused.";
     RESCUED = Counter "crossfade_rescued_total" ["dependency", "route", "cause"] "Consumers that got V1's rich answer in place of V2's fallback.";
+    RETRIES = Counter "crossfade_retries_total" ["dependency", "backend", "result"] "Further tries of a request after one that failed, and those that were wanted and not made.";
+    FIRST_TRY_OUTCOMES = Counter "crossfade_first_try_outcomes_total" ["dependency", "backend", "outcome"] "Outcomes as they would have been without retries.";
     BACKEND_DURATION = Histogram "crossfade_backend_duration_seconds" ["dependency", "backend", "role"] "Time from the call of a backend to the end of its answer's head.";
     OVERHEAD = Histogram "crossfade_overhead_seconds" ["dependency"] "Time a request spent in crossfade itself before its answer began: total less the primary's.";
     IN_FLIGHT = Gauge "crossfade_in_flight" ["dependency"] "Requests being answered.";

@@ -12,6 +12,7 @@ use crate::backend::{Backend, Role};
 use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
 use crate::refusal::Refusal;
+use crate::retry::Retry;
 use crate::skip::Skip;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
@@ -126,6 +127,9 @@ pub struct Tally {
     skipped: [u64; Skip::ALL.len()],
     refused: [u64; Refusal::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
+    retries: [[u64; Retry::ALL.len()]; 2],
+    first_tries: [[u64; 3]; 2],
+    probes: [u64; ServedBy::ALL.len()],
     durations: [[Histogram; Role::ALL.len()]; 2],
     /// Time in crossfade itself.
     pub overhead: Histogram,
@@ -177,6 +181,21 @@ impl Tally {
         self.rescued[cause as usize] += 1;
     }
 
+    /// What became of one wish to ask a backend once more.
+    pub fn retry(&mut self, backend: Backend, result: Retry) {
+        self.retries[backend as usize][result as usize] += 1;
+    }
+
+    /// One more outcome, as it would have been without retries.
+    pub fn first_try(&mut self, backend: Backend, outcome: Outcome) {
+        self.first_tries[backend as usize][outcome_kind(outcome)] += 1;
+    }
+
+    /// One of the requests that ended was sent by hand.
+    pub const fn probe(&mut self, served_by: ServedBy) {
+        self.probes[served_by.index()] += 1;
+    }
+
     /// The time one backend took, to the end of its answer's head.
     pub fn duration(&mut self, backend: Backend, role: Role, duration: Duration) {
         self.durations[backend as usize][role as usize].observe(&BACKEND_BOUNDS, duration);
@@ -218,6 +237,9 @@ impl Tally {
         add(&mut self.skipped, &report.skipped);
         add(&mut self.refused, &report.refused);
         add(&mut self.rescued, &report.rescued);
+        add_rows(&mut self.retries, &report.retries);
+        add_rows(&mut self.first_tries, &report.first_tries);
+        add(&mut self.probes, &report.probes);
         for (mine, theirs) in self.durations.iter_mut().flatten().zip(report.durations.iter().flatten()) {
             mine.merge(theirs);
         }
@@ -267,6 +289,23 @@ impl Tally {
     /// Rescued consumers, by cause.
     pub fn rescues(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL.into_iter().map(|cause| (cause, self.rescued[cause as usize]))
+    }
+
+    /// Wishes to ask a backend once more, by what became of them.
+    pub fn retries(&self) -> impl Iterator<Item = (Backend, Retry, u64)> {
+        Backend::ALL.into_iter().flat_map(move |backend| {
+            Retry::ALL.into_iter().map(move |result| (backend, result, self.retries[backend as usize][result as usize]))
+        })
+    }
+
+    /// Outcomes of one backend as they would have been without retries: rich, fallback, excluded.
+    pub const fn first_tries(&self, backend: Backend) -> [u64; 3] {
+        self.first_tries[backend as usize]
+    }
+
+    /// Requests that were sent by hand, of those that someone answered.
+    pub const fn probes(&self, served_by: ServedBy) -> u64 {
+        self.probes[served_by.index()]
     }
 
     /// Times to the end of the answer's head.

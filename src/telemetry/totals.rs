@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::tally::{Report, ServedBy, Tally};
 use super::window::Window;
-use crate::backend::Backend;
+use crate::backend::{Backend, Role};
 use crate::hit_rate::Tallied;
 use crate::percent::Percent;
 use crate::stage::{Phase, Stage};
@@ -32,6 +32,8 @@ pub struct DependencyTotals {
     pub routes: BTreeMap<String, Tally>,
     /// Outcomes of V1 and V2.
     pub backends: [Window; 2],
+    /// The same as they would have been without retries.
+    pub first_tries: [Window; 2],
     /// Outcomes of the answers that consumers got.
     pub served: Window,
     /// Answers by V2 (as "rich") and by V1 (as "fallback"): what the observed percent is made of.
@@ -113,6 +115,7 @@ impl DependencyTotals {
         Self {
             routes: BTreeMap::new(),
             backends: [Window::new(now), Window::new(now)],
+            first_tries: [Window::new(now), Window::new(now)],
             served: Window::new(now),
             primaries: Window::new(now),
             rollout: None,
@@ -124,7 +127,8 @@ impl DependencyTotals {
 
     fn count_windows(&mut self, tally: &Tally, now: u64) {
         let mut backends = [Tallied::default(); 2];
-        for (backend, _, outcome, count) in tally.outcomes() {
+        let of_traffic = tally.outcomes().filter(|(_, role, ..)| *role != Role::Probe);
+        for (backend, _, outcome, count) in of_traffic {
             let counts = &mut backends[backend as usize];
             match outcome.scored() {
                 Some(true) => counts.rich += count,
@@ -135,13 +139,19 @@ impl DependencyTotals {
         for (window, counts) in self.backends.iter_mut().zip(backends) {
             window.add(now, counts);
         }
+        for backend in Backend::ALL {
+            let [rich, fallback, _] = tally.first_tries(backend);
+            self.first_tries[backend as usize].add(now, Tallied { rich, fallback });
+        }
         let [rich, fallback, _] = tally.served_outcomes();
         self.served.add(now, Tallied { rich, fallback });
         let mut primaries = Tallied::default();
-        for (by, _, count) in tally.requests() {
+        for by in ServedBy::ALL {
+            let all: u64 = tally.requests().filter(|(it, ..)| *it == by).map(|(.., count)| count).sum();
+            let of_keys = all - tally.probes(by);
             match by {
-                ServedBy::Backend(Backend::V2) => primaries.rich += count,
-                ServedBy::Backend(Backend::V1) => primaries.fallback += count,
+                ServedBy::Backend(Backend::V2) => primaries.rich += of_keys,
+                ServedBy::Backend(Backend::V1) => primaries.fallback += of_keys,
                 ServedBy::Nobody => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::world::{Metrics, Origin, Proxy, Reply, World, Write};
+use crate::world::{Metrics, Origin, Proxy, Reply, Request, World, Write, soon};
 
 /// What the documentation promises, from the write to the first scrape that shows it.
 const APPLIED_WITHIN: Duration = Duration::from_secs(1);
@@ -101,6 +101,38 @@ async fn a_bad_file_is_reported_once() {
     assert_eq!(failed(&metrics), 1);
     proxy.until_logged("event=\"edit\"").await;
     assert_eq!(proxy.log().matches(" ERROR ").count(), 1, "one error, one line for people");
+}
+
+#[tokio::test]
+async fn a_changed_secret_is_in_force_within_a_second_and_costs_no_connection() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let key = "request = { set = { x-api-key = { file = \"key\" } } }";
+    let world = World::new().v1(&v1).v2(&v2).v2_with(key).file("key", "old\n").file("token", "old\n");
+    let world = world.top("admin_auth = { token_file = \"token\" }").rollout("stage = \"complete\"");
+    let proxy = world.start().await;
+    let mut client = proxy.connect().await;
+    let probe = |token: &str| Request::get("/").header("crossfade-backend", "v2").header("crossfade-token", token);
+    assert_eq!(soon("an answer", client.send(&probe("old"))).await.expect("an answer").status, 200);
+    assert_eq!(v2.received()[0].header("x-api-key"), Some("old"));
+    for (name, key) in [("key", "new"), ("key", "newer"), ("token", "newer")] {
+        let written = Instant::now();
+        proxy.write_file(name, key);
+        let in_force = async {
+            loop {
+                let answer = client.send(&if name == "key" { Request::get("/") } else { probe(key) }).await;
+                let sent = v2.received().last().and_then(|last| last.header("x-api-key").map(str::to_owned));
+                if answer.expect("an answer").status == 200
+                    && sent.as_deref() == Some(if name == "key" { key } else { "newer" })
+                {
+                    return;
+                }
+            }
+        };
+        soon("the new secret", in_force).await;
+        assert!(written.elapsed() < APPLIED_WITHIN, "{name}: {:?}", written.elapsed());
+    }
+    assert_eq!(v2.connections(), 1, "the pool outlives the secret");
+    assert!(!proxy.log().contains("newer"), "no secret in the log");
 }
 
 #[tokio::test]

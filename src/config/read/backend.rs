@@ -10,11 +10,12 @@ use super::super::deployment::{BackendSpec, Endpoint, HeaderSource, HostPolicy, 
 use super::super::template::PathTemplate;
 use super::deployment::secret;
 use super::headers::{self, header_name};
+use super::resilience;
 use super::table::Table;
 use super::value::Value;
 
 /// Keys of the contract that this version does not act on.
-const UNSUPPORTED: [&str; 4] = ["tls", "retry", "health", "health_check"];
+const UNSUPPORTED: [&str; 2] = ["tls", "health"];
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const EXAMPLE: &str = "a table such as { url = \"http://127.0.0.1:7001\" }";
@@ -37,6 +38,7 @@ pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Backend
         connect_timeout: table.duration("connect_timeout", CONNECT_TIMEOUT),
         timeout: table.duration("timeout", TIMEOUT),
         idle_timeout: table.duration("idle_timeout", defaults.idle_timeout),
+        retry: table.get("retry", resilience::retry),
         request: table.get("request", Value::table).map(|table| request(table, defaults)).unwrap_or_default(),
     };
     unsupported_inside(&mut table, "response", &["map", "body"]);
@@ -45,6 +47,9 @@ pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Backend
             "`connect_timeout` is longer than `timeout`, and can never be reached",
             "make it shorter than `timeout`",
         );
+    }
+    if spec.retry.as_ref().and_then(|retry| retry.try_timeout).is_some_and(|longest| longest >= spec.timeout) {
+        table.warn("`try_timeout` of `retry` is not shorter than `timeout`, and has no effect", "make it shorter");
     }
     table.finish();
     Some(spec)

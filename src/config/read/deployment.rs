@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
+use super::super::token::Token;
 use super::backend::{self, Defaults};
 use super::fit::Surroundings;
 use super::route;
@@ -26,12 +27,13 @@ const RESERVED: [&str; 2] = ["change", "none"];
 pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
     root.unsupported(&UNSUPPORTED);
     let listen = listen(&mut root);
-    let (admin, token_file) = admin(&mut root, &listen, folder);
+    let (admin, token) = admin(&mut root, &listen, folder);
     let limits = root.get("limits", Value::table).map_or_else(Limits::default, limits);
     let deployment = Deployment {
         listen,
         admin,
-        token_file,
+        token_file: token.as_ref().map(|(path, _)| path.clone()),
+        token: token.map(|(_, token)| token),
         rollout: root.get("rollout", |value| path(value, folder)).unwrap_or_else(|| folder.join("rollout.toml")),
         data_dir: root.get("data_dir", |value| path(value, folder)).unwrap_or_else(|| folder.join("data")),
         workers: root.count("workers", 0, 0),
@@ -68,10 +70,10 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
 }
 
 /// Address and token of the admin port.
-fn admin(root: &mut Table<'_>, listen: &[SocketAddr], folder: &Path) -> (SocketAddr, Option<PathBuf>) {
+fn admin(root: &mut Table<'_>, listen: &[SocketAddr], folder: &Path) -> (SocketAddr, Option<(PathBuf, Token)>) {
     let value = root.take("admin");
     let auth = root.take("admin_auth");
-    let token_file = auth.as_ref().and_then(|auth| token_file(auth.table()?, folder));
+    let token = auth.as_ref().and_then(|auth| token(auth.table()?, folder));
     let address = value.as_ref().and_then(address);
     if let (Some(value), Some(address)) = (value, address) {
         if address.port() != 0 && listen.contains(&address) {
@@ -84,13 +86,13 @@ fn admin(root: &mut Table<'_>, listen: &[SocketAddr], folder: &Path) -> (SocketA
             );
         }
     }
-    (address.unwrap_or(ADMIN), token_file)
+    (address.unwrap_or(ADMIN), token)
 }
 
-fn token_file(mut auth: Table<'_>, folder: &Path) -> Option<PathBuf> {
+fn token(mut auth: Table<'_>, folder: &Path) -> Option<(PathBuf, Token)> {
     let file = auth.required("token_file", "token_file = \"admin.token\"");
     auth.finish();
-    secret(&file?, folder).map(|(path, _)| path)
+    secret(&file?, folder).map(|(path, secret)| (path, Token::new(secret)))
 }
 
 fn limits(mut table: Table<'_>) -> Limits {

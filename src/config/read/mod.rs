@@ -8,6 +8,7 @@ mod fit;
 mod gate;
 mod headers;
 mod ladder;
+mod resilience;
 mod rollouts;
 mod route;
 mod sink;

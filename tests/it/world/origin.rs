@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::time::Duration;
 
@@ -96,6 +97,8 @@ pub(crate) enum Behaviour {
     InformationalFirst(Reply),
     /// Answers with a body that never ends, as fast as it is taken.
     Endless,
+    /// The one for its first, third and so on request, the other for the rest.
+    Alternate(Box<Self>, Box<Self>),
 }
 
 /// A request as it arrived.
@@ -144,6 +147,7 @@ struct State {
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
+    connections: AtomicUsize,
     released: Semaphore,
 }
 
@@ -154,6 +158,7 @@ impl Origin {
             behaviour: Mutex::new(behaviour),
             received: Mutex::default(),
             count: watch::Sender::new(0),
+            connections: AtomicUsize::new(0),
             released: Semaphore::new(0),
         });
         // A test's own channel, used a few times: bounding it would only add a wait.
@@ -197,6 +202,11 @@ impl Origin {
         *self.state.count.borrow()
     }
 
+    /// How many connections were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
     /// Waits until that many requests were received since the start.
     pub(crate) async fn until_received(&self, count: usize) {
         let mut counted = self.state.count.subscribe();
@@ -238,6 +248,7 @@ async fn run(state: Arc<State>, mut commands: Commands, started: &blocking::Send
             }
             Ok((stream, _)) = accept(listener.as_ref()) => {
                 let state = Arc::clone(&state);
+                state.connections.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(async move { serve(Wire::new(stream), &state).await });
             }
             Some(_) = connections.join_next() => {}
@@ -255,7 +266,10 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 /// Serves one connection until either side ends it.
 async fn serve(mut wire: Wire, state: &State) -> io::Result<()> {
     while let Some(head) = wire.head().await? {
-        let behaviour = lock(&state.behaviour).clone();
+        let behaviour = match lock(&state.behaviour).clone() {
+            Behaviour::Alternate(odd, even) => *if state.count.borrow().is_multiple_of(2) { odd } else { even },
+            behaviour => behaviour,
+        };
         let reads = !matches!(behaviour, Behaviour::NeverReads);
         let framing = Framing::of(&head.headers, Framing::Length(0))?;
         let body = if reads { wire.body(framing).await? } else { Vec::new() };

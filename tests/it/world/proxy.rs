@@ -25,6 +25,8 @@ pub(crate) struct World {
     v1: Vec<String>,
     v2: Vec<String>,
     limits: Vec<String>,
+    top: Vec<String>,
+    secrets: Vec<(String, String)>,
     routes: Option<String>,
     rollout: String,
     config_map: bool,
@@ -64,6 +66,18 @@ impl World {
         self
     }
 
+    /// Lines for the top of the file, before its tables.
+    pub(crate) fn top(mut self, lines: &str) -> Self {
+        self.top.push(lines.to_owned());
+        self
+    }
+
+    /// A file beside the two.
+    pub(crate) fn file(mut self, name: &str, content: &str) -> Self {
+        self.secrets.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
     /// Other routes than the default one.
     pub(crate) fn routes(mut self, tables: &str) -> Self {
         self.routes = Some(tables.to_owned());
@@ -85,16 +99,20 @@ impl World {
     /// Writes both files, starts the process and waits until it listens.
     pub(crate) async fn start(self) -> Proxy {
         let folder = TempDir::new().expect("a temporary folder");
-        let Self { v1, v2, limits, routes, rollout, config_map } = self;
+        let Self { v1, v2, limits, top, secrets, routes, rollout, config_map } = self;
         let routes = routes.unwrap_or_else(|| ROUTE.to_owned());
         let config = format!(
-            "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n\
+            "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
              [limits]\n{}\n[dependency.recs.v1]\n{}\n[dependency.recs.v2]\n{}\n{routes}",
+            top.join("\n"),
             limits.join("\n"),
             v1.join("\n"),
             v2.join("\n"),
         );
         fs::write(folder.path().join("crossfade.toml"), config).expect("the folder is writable");
+        for (name, content) in secrets {
+            fs::write(folder.path().join(name), content).expect("the folder is writable");
+        }
         let files = Files { folder, versions: 0 };
         let mut proxy = Proxy { files, process: None };
         if config_map {
@@ -372,6 +390,12 @@ impl Proxy {
     /// Replaces the whole rollout file.
     pub(crate) fn write_rollout_file(&mut self, text: &str) {
         self.files.write(Write::Rename, text);
+    }
+
+    /// Replaces a file beside the two.
+    pub(crate) fn write_file(&self, name: &str, content: &str) {
+        let beside = self.files.path().join(".new");
+        fs::write(&beside, content).and_then(|()| fs::rename(beside, self.files.path().join(name))).expect("writable");
     }
 
     /// Sends a signal by its name, such as `TERM`.

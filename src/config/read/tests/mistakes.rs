@@ -79,7 +79,15 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("$v1 = { urls = [] }", "4:15", "no endpoint"),
     ("$v1 = { urls = [\"http://a\", \"http://a\"] }", "4:28", "the same endpoint twice"),
     ("$v1 = { url = \"http://a\", tls = {} }", "4:26", "`dependency.a.v1.tls` is not supported"),
-    ("$v1 = { url = \"http://a\", retry = {} }", "4:26", "`dependency.a.v1.retry` is not supported"),
+    ("$v1 = { url = \"http://a\", retry = { attempts = 0 } }", "4:47", "whole number of at least 1"),
+    ("$v1 = { url = \"http://a\", retry = { attempts = 11 } }", "4:47", "write 1 to 10"),
+    ("$v1 = { url = \"http://a\", retry = { budget_percent = 101 } }", "4:53", "101 is no percentage"),
+    ("$v1 = { url = \"http://a\", retry = { idempotent = [\"put\"] } }", "4:50", "write \"PUT\""),
+    (
+        "$v1 = { url = \"http://a\", retry = { try_timeout = \"9s\" } }",
+        "4:1",
+        "warning: `dependency.a.v1`: `try_timeout`",
+    ),
     ("$v1 = { url = \"http://a\", health = {} }", "4:26", "is not supported"),
     (
         "$v1 = { url = \"http://a\", response = { map = {} } }",
