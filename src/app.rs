@@ -34,9 +34,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The gate's state cannot be read.
+    /// The ledger cannot be used.
     #[error(transparent)]
-    State(#[from] crate::store::StateError),
+    Ledger(#[from] crate::store::LedgerError),
     /// The operating system refuses a thread or a runtime.
     #[error("failed to start")]
     Io(#[from] std::io::Error),
@@ -46,7 +46,7 @@ impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Rollout(problems) => Self::Configuration(problems),
-            OpenError::State(error) => Self::State(error),
+            OpenError::Ledger(error) => Self::Ledger(error),
         }
     }
 }
@@ -89,8 +89,8 @@ impl App {
             // A nudge that waits already says as much as a second one.
             let _ = nudge.try_send(());
         })?;
-        let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin)?;
-        let live = control.live();
+        let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
+        let (live, ledger) = (control.live(), control.ledger());
         let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports));
         let deployment = Arc::clone(&live.load().deployment);
         let workers = worker_count(deployment.workers);
@@ -113,8 +113,14 @@ impl App {
         let control = tokio::spawn(control.run(reported, nudged, adopted));
         let ready = Arc::new(AtomicBool::new(true));
         let (admin_end, ending) = watch::channel(false);
-        let shown =
-            Admin { live, console: console.clone(), totals: Arc::clone(&totals), ready: Arc::clone(&ready), origin };
+        let shown = Admin {
+            live,
+            console: console.clone(),
+            ledger,
+            totals: Arc::clone(&totals),
+            ready: Arc::clone(&ready),
+            origin,
+        };
         let admin_task = tokio::spawn(admin::serve(admin_listener, Arc::new(shown), ended(ending)));
         Ok(Self {
             listen,

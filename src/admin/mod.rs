@@ -2,6 +2,7 @@
 
 mod access;
 mod page;
+mod past;
 mod problem;
 mod routes;
 
@@ -19,6 +20,7 @@ use tower::load_shed::LoadShedLayer;
 
 use crate::config::Handle;
 use crate::console::Console;
+use crate::store::Reader;
 use crate::telemetry::Totals;
 use problem::Problem;
 
@@ -31,6 +33,8 @@ pub struct Admin {
     pub live: Handle,
     /// Status and verbs.
     pub console: Console,
+    /// What happened.
+    pub ledger: Reader,
     /// What a scrape gets.
     pub totals: Arc<Totals>,
     /// Whether the data plane accepts connections.

@@ -16,11 +16,12 @@ use serde_json::json;
 use super::Admin;
 use super::access::check_write;
 use super::page;
+use super::past;
 use super::problem::Problem;
 use crate::console::{DependencyStatus, Event, Order, Status, Verb};
 use crate::telemetry::{self, expose};
 
-type Shared = State<Arc<Admin>>;
+pub(super) type Shared = State<Arc<Admin>>;
 
 pub(super) fn router(admin: Arc<Admin>) -> Router {
     let mut router = Router::new()
@@ -33,6 +34,8 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/dependencies", get(status))
         .route("/api/v1/dependencies/{name}", get(dependency))
+        .route("/api/v1/dependencies/{name}/why", get(past::why))
+        .route("/api/v1/dependencies/{name}/history", get(past::history))
         .route("/api/v1/reload", post(reload));
     for verb in Verb::ALL {
         let path = format!("/api/v1/dependencies/{{name}}/{}", verb.as_str());

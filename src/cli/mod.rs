@@ -3,10 +3,12 @@
 pub mod check;
 mod client;
 mod demo;
+mod history;
 mod remote;
 mod run;
 pub mod simulate;
 mod status;
+mod why;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -91,6 +93,14 @@ enum Command {
     /// Send everyone back to V1 until `resume` or a changed rollout entry
     #[command(after_help = "Example: crossfade rollback recommendations --reason 'wrong prices'")]
     Rollback(Said),
+    /// Tell why: the last verdicts, each in one sentence with its numbers
+    #[command(after_help = "Example: crossfade why recommendations")]
+    Why(why::Why),
+    /// Tell what happened: the ledger's events as a table
+    ///
+    /// With --output json one event on a line, oldest first, for an audit.
+    #[command(after_help = "Example: crossfade history recommendations --since 30d --kind rollback")]
+    History(history::History),
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
@@ -217,6 +227,8 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Pause(said) => remote::order(&said, Verb::Pause),
         Command::Resume(said) => remote::order(&said, Verb::Resume),
         Command::Rollback(said) => remote::order(&said, Verb::Rollback),
+        Command::Why(args) => why::why(&args),
+        Command::History(args) => history::history(&args),
         Command::Simulate => simulate_stdin(),
         Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),
         Command::Healthcheck { admin } => remote::healthcheck(&admin),

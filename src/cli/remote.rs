@@ -49,7 +49,7 @@ fn show(status: &Status, only: Option<&str>, format: Format) -> io::Result<()> {
     }
 }
 
-fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(io::stdout(), "{text}")
 }
@@ -80,10 +80,10 @@ pub(super) fn healthcheck(remote: &Remote) -> Result<(), Failure> {
     }
 }
 
-fn client(remote: &Remote) -> Result<Client, Failure> {
+pub(super) fn client(remote: &Remote) -> Result<Client, Failure> {
     Ok(Client::new(&remote.admin, remote.token_file.as_deref())?)
 }
 
-fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

@@ -54,7 +54,12 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    /// Only heard so that it does not end the process: a file that may not grow is an error like a full disk.
+    _file_size: Signal,
 }
+
+/// `SIGXFSZ` on Linux.
+const FILE_SIZE: i32 = 25;
 
 impl Signals {
     fn new() -> io::Result<Self> {
@@ -62,6 +67,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 

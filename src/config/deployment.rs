@@ -29,7 +29,7 @@ pub struct Deployment {
     pub token: Option<Token>,
     /// The rollout file.
     pub rollout: PathBuf,
-    /// Directory of the gate's state; created when absent.
+    /// Directory of the ledger; created when absent.
     pub data_dir: PathBuf,
     /// Threads of the data plane; 0: one per core.
     pub workers: usize,

@@ -32,9 +32,32 @@ pub enum EventKind {
     Recover,
     /// A file could not be applied.
     ReloadFailed,
+    /// V2 was asked by hand.
+    Probe,
+    /// A fault was injected on purpose, or taken out again.
+    Drill,
+    /// V1 was shown to be unused.
+    Finish,
 }
 
 impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 13] = [
+        Self::Edit,
+        Self::Promote,
+        Self::Approve,
+        Self::Pause,
+        Self::Resume,
+        Self::Rollback,
+        Self::Freeze,
+        Self::Breach,
+        Self::Recover,
+        Self::ReloadFailed,
+        Self::Probe,
+        Self::Drill,
+        Self::Finish,
+    ];
+
     /// The name used in labels, logs and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,14 +71,24 @@ impl EventKind {
             Self::Breach => "breach",
             Self::Recover => "recover",
             Self::ReloadFailed => "reload_failed",
+            Self::Probe => "probe",
+            Self::Drill => "drill",
+            Self::Finish => "finish",
         }
+    }
+}
+
+impl EventKind {
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Grows by one with each event of a process.
+    /// Grows with each event, also over restarts.
     pub id: u64,
     /// When, UTC.
     pub time: Timestamp,
@@ -79,4 +112,22 @@ pub struct Event {
     /// The verdict behind it, with its evidence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verdict: Option<VerdictStatus>,
+}
+
+/// A verdict that differed from the one before it, as people were shown it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastVerdict {
+    /// Grows with each verdict, also over restarts.
+    pub id: u64,
+    /// When, UTC.
+    pub time: Timestamp,
+    /// Of which dependency.
+    pub dependency: String,
+    /// Which content of the rollout file was in force.
+    pub revision: Revision,
+    /// What the gate permitted.
+    pub allowed: Percent,
+    /// What it said, and the numbers.
+    #[serde(flatten)]
+    pub verdict: VerdictStatus,
 }

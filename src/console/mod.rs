@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, PastVerdict};
 pub use status::{DependencyStatus, Evidence, FileStatus, Percents, Rates, Status, VerdictStatus, WindowRates};
 
 /// Verbs that wait for the control plane, which takes them ten times a second or faster; more callers wait their turn.

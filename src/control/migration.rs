@@ -9,6 +9,7 @@ use crate::config::{self, Dependency, Rollout};
 use crate::console::VerdictStatus;
 use crate::gate::{self, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict};
 use crate::percent::Percent;
+use crate::stage::Stage;
 use crate::telemetry::Report;
 
 /// Ticks that the judge is behind the clock, so that what every worker saw of a tick is there before the tick is judged:
@@ -24,6 +25,20 @@ pub(super) struct Migration {
     judge: Option<Judge>,
     /// What people were shown last.
     shown: Option<(Kind, Reason)>,
+    /// A step up that is being recorded.
+    rise: Option<Rise>,
+    /// Not more than this is in force until a batch with this number is on the disk.
+    cap: Option<(Percent, u64)>,
+}
+
+/// A step up that the evidence supports, and that is not in force before it is recorded.
+struct Rise {
+    ladder: Ladder,
+    restart: Option<Restart>,
+    /// The batch that records it.
+    batch: u64,
+    /// Its events.
+    ids: Vec<u64>,
 }
 
 /// What a restart of the process goes on with.
@@ -35,6 +50,13 @@ pub(super) struct SavedMigration {
     evidence: Option<SavedEvidence>,
 }
 
+impl SavedMigration {
+    /// The share of keys that V2 served at most.
+    pub(super) fn effective(&self) -> Percent {
+        self.ladder.effective()
+    }
+}
+
 /// What follows from one input.
 pub(super) struct Outcome {
     pub(super) events: Vec<gate::Event>,
@@ -42,6 +64,8 @@ pub(super) struct Outcome {
     pub(super) evidence: Option<VerdictStatus>,
     /// The verdict that people are shown, when it is another one than before.
     pub(super) verdict: Option<Verdict>,
+    /// The step up that the events are about: to be [begun](Migration::begin_rise), recorded and [made](Migration::landed).
+    pub(super) rise: Option<Ladder>,
 }
 
 impl Migration {
@@ -61,7 +85,7 @@ impl Migration {
         };
         let changed = saved.is_some_and(|saved| saved.entry != entry) || *ladder.plan() != plan;
         let reaction = if changed { ladder.edit(plan, Touched::Entry, unix_s) } else { Reaction::default() };
-        let mut migration = Self { dependency, rollout, ladder, judge: None, shown: None };
+        let mut migration = Self { dependency, rollout, ladder, judge: None, shown: None, rise: None, cap: None };
         migration.judge = migration.new_judge(evidence, now);
         migration.instruct(&reaction, now);
         (migration, reaction.events)
@@ -70,7 +94,7 @@ impl Migration {
     /// What is saved for the next process.
     pub(super) fn save(&self) -> SavedMigration {
         SavedMigration {
-            ladder: self.ladder.clone(),
+            ladder: self.rise.as_ref().map_or(&self.ladder, |rise| &rise.ladder).clone(),
             entry: self.rollout.as_ref().map_or(0, |rollout| rollout.hash),
             evidence: self.judge.as_ref().map(Judge::save),
         }
@@ -98,11 +122,12 @@ impl Migration {
 
     /// What requests go by.
     pub(super) fn plan(&self) -> config::Plan {
-        config::Plan {
-            rollout: self.rollout.clone(),
-            allowed: self.ladder.allowed(),
-            effective: self.ladder.effective(),
-        }
+        config::Plan { rollout: self.rollout.clone(), allowed: self.ladder.allowed(), effective: self.in_force() }
+    }
+
+    /// The share of keys that V2 serves: never more than the ladder says, and never more than is recorded.
+    pub(super) fn in_force(&self) -> Percent {
+        self.cap.map_or(self.ladder.effective(), |(cap, _)| cap.min(self.ladder.effective()))
     }
 
     /// Evidence that a worker reported. What an older configuration's routes saw is not evidence for this one's.
@@ -116,29 +141,86 @@ impl Migration {
         }
     }
 
-    /// Lets time pass, judges, and goes up or down the ladder.
-    pub(super) fn tick(&mut self, now: u64, unix_s: i64) -> Outcome {
+    /// Lets time pass, judges, and goes down the ladder. A step up is only proposed, and only where it `may_rise`.
+    pub(super) fn tick(&mut self, now: u64, unix_s: i64, may_rise: bool) -> Outcome {
         let Some(judge) = &mut self.judge else {
-            return Outcome { events: Vec::new(), evidence: None, verdict: None };
+            return Outcome { events: Vec::new(), evidence: None, verdict: None, rise: None };
         };
         judge.tick(now.saturating_sub(LAG));
         let verdict = *judge.verdict();
-        let reaction = self.ladder.judged(&verdict, unix_s);
+        if matches!(verdict.kind, Kind::Freeze | Kind::Rollback) {
+            self.settle(now);
+        }
+        let (reaction, rise) = self.climb(&verdict, unix_s, may_rise);
         let shown = self.ladder.shown(&verdict, unix_s);
         let is_news = self.shown.replace((shown.kind, shown.reason)) != Some((shown.kind, shown.reason));
-        let evidence = (!reaction.events.is_empty()).then(|| show::verdict(judge, &verdict));
-        self.instruct(&reaction, now);
-        Outcome { events: reaction.events, evidence, verdict: is_news.then_some(shown) }
+        let evidence = self.judge.as_ref().filter(|_| !reaction.events.is_empty());
+        let evidence = evidence.map(|judge| show::verdict(judge, &verdict));
+        if let Some(ladder) = &rise {
+            self.rise = Some(Rise { ladder: ladder.clone(), restart: reaction.restart, batch: 0, ids: Vec::new() });
+        } else {
+            self.instruct(&reaction, now);
+        }
+        Outcome { events: reaction.events, evidence, verdict: is_news.then_some(shown), rise }
     }
 
-    /// The ladder as it is, to be [put back](Self::put_back) if a step up cannot be recorded.
-    pub(super) fn remember(&self) -> Ladder {
-        self.ladder.clone()
+    /// What the ladder makes of a verdict; with where it would go, if that is up.
+    fn climb(&mut self, verdict: &Verdict, unix_s: i64, may_rise: bool) -> (Reaction, Option<Ladder>) {
+        if self.rise.is_some() {
+            return (Reaction::default(), None);
+        }
+        if verdict.kind != Kind::Promote {
+            return (self.ladder.judged(verdict, unix_s), None);
+        }
+        let mut next = self.ladder.clone();
+        let reaction = next.judged(verdict, unix_s);
+        if next.allowed() <= self.ladder.allowed() {
+            self.ladder = next;
+            (reaction, None)
+        } else if may_rise {
+            (reaction, Some(next))
+        } else {
+            let held = Verdict { kind: Kind::Hold, ..*verdict };
+            (self.ladder.judged(&held, unix_s), None)
+        }
     }
 
-    /// Takes back a step that could not be recorded.
-    pub(super) fn put_back(&mut self, ladder: Ladder) {
+    /// The proposed step up is being recorded, by these events in this batch.
+    pub(super) fn begin_rise(&mut self, batch: u64, ids: Vec<u64>) {
+        if let Some(rise) = &mut self.rise {
+            (rise.batch, rise.ids) = (batch, ids);
+        }
+    }
+
+    /// A batch, and all before it, are on the disk: what waited for it is in force. Says whether anything did.
+    pub(super) fn landed(&mut self, batch: u64, now: u64) -> bool {
+        let risen = self.rise.take_if(|rise| rise.batch <= batch);
+        let is_free = self.cap.take_if(|(_, waits)| *waits <= batch).is_some();
+        let Some(Rise { ladder, restart, .. }) = risen else { return is_free };
         self.ladder = ladder;
+        self.instruct(&Reaction { events: Vec::new(), restart }, now);
+        true
+    }
+
+    /// A batch is not on the disk: the step up in it does not happen. Returns its events, which did not happen either.
+    pub(super) fn failed(&mut self, batch: u64) -> Vec<u64> {
+        self.rise.take_if(|rise| rise.batch <= batch).map(|rise| rise.ids).unwrap_or_default()
+    }
+
+    /// Something else happens while a step up is being recorded: the ladder goes up first, but nothing comes in force.
+    fn settle(&mut self, now: u64) {
+        let Some(Rise { ladder, restart, batch, .. }) = self.rise.take() else { return };
+        self.cap = Some((self.in_force(), batch));
+        self.ladder = ladder;
+        self.instruct(&Reaction { events: Vec::new(), restart }, now);
+    }
+
+    /// Whoever raised the percent without the gate: it comes in force with the batch that records it. In stage `complete`
+    /// the file itself is the record, and V1 may be gone.
+    pub(super) fn hold_back(&mut self, before: Percent, batch: u64) {
+        if self.ladder.plan().stage == Stage::Cutover && self.in_force() > before {
+            self.cap = Some((before, batch));
+        }
     }
 
     /// The configuration was changed.
@@ -149,6 +231,7 @@ impl Migration {
         now: u64,
         unix_s: i64,
     ) -> Vec<gate::Event> {
+        self.settle(now);
         let touched = self.touched(&dependency, rollout.as_deref());
         let same_entry = rollout.as_deref() == self.rollout.as_deref();
         let same_routes = names(&dependency) == names(&self.dependency);
@@ -166,6 +249,7 @@ impl Migration {
 
     /// Carries out what a person wants.
     pub(super) fn order(&mut self, now: u64, act: impl FnOnce(&mut Ladder) -> Reaction) -> Vec<gate::Event> {
+        self.settle(now);
         let reaction = act(&mut self.ladder);
         self.instruct(&reaction, now);
         reaction.events
@@ -223,7 +307,7 @@ fn names(dependency: &Dependency) -> Vec<String> {
 fn plan_of(rollout: Option<&Rollout>) -> gate::Plan {
     let Some(rollout) = rollout else {
         return gate::Plan {
-            stage: crate::stage::Stage::Off,
+            stage: Stage::Off,
             ceiling: Percent::ZERO,
             steps: Vec::new(),
             bake_s: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod files;
 mod migration;
+mod outbox;
 mod plane;
 mod record;
 mod show;

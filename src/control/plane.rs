@@ -10,16 +10,18 @@ use tokio::time::MissedTickBehavior;
 
 use super::files::{Files, Reloaded};
 use super::migration::{Migration, SavedMigration};
+use super::outbox::{Landed, Outbox};
 use super::record::Record;
 use super::show;
-use super::state::{self, Saved, restore};
+use super::state::{self, Saved};
 use super::tell::{self, Cause};
 use crate::config::{Dependency, Deployment, Handle, Live, Problems, Rollouts};
-use crate::console::{Ask, Desk, Event, Order, Refusal, Status, Verb};
+use crate::console::{Ask, Desk, Event, Order, PastVerdict, Refusal, Status, Verb};
 use crate::gate;
+use crate::percent::Percent;
 use crate::revision::Revision;
-use crate::store::{DataDir, StateError};
-use crate::telemetry::{Report, Totals};
+use crate::store::{DataDir, Ledger, LedgerError, Reader};
+use crate::telemetry::{LedgerTotals, Report, Totals};
 
 /// The time between two looks of the judge.
 const TICK: Duration = Duration::from_millis(100);
@@ -27,6 +29,10 @@ const TICK: Duration = Duration::from_millis(100);
 const SHOW_EACH: u64 = 5;
 /// Ticks between two saves of evidence; what the gate allows is saved at once.
 const SAVE_EACH: u64 = 50;
+/// Whoever asked for something waits no longer than this for it to be recorded: it is in force already.
+const PROMISE: Duration = Duration::from_secs(1);
+/// At the end, the disk has this long to take what is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The control plane.
 pub struct Control {
@@ -37,9 +43,21 @@ pub struct Control {
     live: Handle,
     totals: Arc<Totals>,
     desk: Desk,
-    data_dir: DataDir,
+    outbox: Outbox,
+    ledger: Reader,
+    last_verdict: u64,
+    /// Those who asked for something, and are told once it is recorded.
+    promises: Vec<Promise>,
     origin: Instant,
-    store_error: Option<String>,
+    /// Nobody else writes there while this is held.
+    _data_dir: DataDir,
+}
+
+/// An answer that is given when a batch is on the disk; or without it, when that takes too long.
+struct Promise {
+    batch: u64,
+    since: Instant,
+    keep: Box<dyn FnOnce() + Send>,
 }
 
 /// Why the control plane cannot begin.
@@ -47,8 +65,8 @@ pub struct Control {
 pub enum OpenError {
     /// The rollout file is invalid, and there is no earlier content of it.
     Rollout(Problems),
-    /// The gate's state cannot be read.
-    State(StateError),
+    /// The ledger cannot be used.
+    Ledger(LedgerError),
 }
 
 impl Control {
@@ -56,14 +74,15 @@ impl Control {
     ///
     /// # Errors
     /// As [`OpenError`] tells.
-    pub fn open(
+    pub async fn open(
         mut files: Files,
         data_dir: DataDir,
         desk: Desk,
         totals: Arc<Totals>,
         origin: Instant,
     ) -> Result<Self, OpenError> {
-        let saved = restore(&data_dir.gate_state()).map_err(OpenError::State)?;
+        let (ledger, found) = Ledger::open(&data_dir.ledger(), &data_dir.gate_state()).map_err(OpenError::Ledger)?;
+        let saved = found.state.as_deref().and_then(state::read);
         let last_good = saved.as_ref().map(|saved| saved.rollout.as_str());
         let reloaded = files.open_rollout(last_good).map_err(OpenError::Rollout)?;
         let saved = saved.unwrap_or_default();
@@ -73,7 +92,9 @@ impl Control {
             rollouts: Arc::clone(files.rollouts()),
             plans: Vec::new(),
         });
-        let record = Record::new(saved.last_event, desk.events.clone(), Arc::clone(&totals));
+        let reader = ledger.reader();
+        let last_event = state::first_numbers_after(found.last_event.max(saved.last_event), &found);
+        let record = Record::new(last_event, state::past_events(&reader), desk.events.clone(), Arc::clone(&totals));
         let revision = files.revision(saved.revision);
         let mut control = Self {
             files,
@@ -83,15 +104,28 @@ impl Control {
             live,
             totals,
             desk,
-            data_dir,
+            outbox: Outbox::new(ledger, found.unavailable.clone()),
+            ledger: reader,
+            last_verdict: state::first_numbers_after(found.last_verdict, &found),
+            promises: Vec::new(),
             origin,
-            store_error: None,
+            _data_dir: data_dir,
         };
         control.count_reload(&reloaded);
         control.set_migrations(&saved.migrations);
+        control.save();
+        // A disk that does not answer holds up nothing but what has to be recorded first.
+        if let Ok(landed) = tokio::time::timeout(PROMISE, control.outbox.landed()).await {
+            control.land(landed);
+        }
         control.publish();
         control.show();
         Ok(control)
+    }
+
+    /// The ledger, to be read.
+    pub fn ledger(&self) -> Reader {
+        self.ledger.clone()
     }
 
     /// The configuration in force.
@@ -110,26 +144,93 @@ impl Control {
         let mut beat = tokio::time::interval(TICK);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut beats = 0;
-        self.save().await;
+        self.save();
         loop {
             tokio::select! {
                 biased;
                 _ = beat.tick() => {
                     beats += 1;
-                    self.tick(beats).await;
+                    self.tick(beats);
                 }
+                landed = self.outbox.landed() => self.land(landed),
                 reported = reports.recv() => match reported {
                     Some(reports) => self.take(&reports),
                     None => break,
                 },
-                Some(ask) = self.desk.asks.recv() => self.answer(ask, &adopted).await,
+                Some(ask) = self.desk.asks.recv() => self.answer(ask, &adopted),
                 Some(()) = nudged.recv() => {
-                    self.reload(&adopted).await;
+                    self.reload(&adopted);
                 }
             }
         }
+        self.end().await;
+    }
+
+    /// The last state goes to the disk, and who waits for an answer gets it.
+    async fn end(mut self) {
         self.show();
-        self.save().await;
+        self.outbox.urge();
+        let last = self.outbox.next();
+        let everything = async {
+            loop {
+                self.pump();
+                let landed = self.outbox.landed().await;
+                let is_last = landed.number >= last || landed.written.is_err();
+                self.land(landed);
+                if is_last {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, everything).await.is_err() {
+            tracing::error!("the disk did not take the last state");
+        }
+    }
+
+    /// A batch is on the disk, or is not.
+    fn land(&mut self, Landed { number, written }: Landed) {
+        if let Ok(events) = written {
+            self.take_effect(number);
+            for event in events {
+                self.record.announce(event);
+            }
+        } else {
+            let ids: Vec<u64> = self.migrations.iter_mut().flat_map(|migration| migration.failed(number)).collect();
+            self.outbox.withdraw(&ids);
+            self.record.withdraw(&ids);
+            self.show();
+        }
+        self.keep_promises(|promise| promise.batch <= number);
+        self.pump();
+    }
+
+    /// What waited for this batch is in force.
+    fn take_effect(&mut self, batch: u64) {
+        let now = self.now();
+        let mut has_risen = false;
+        for migration in &mut self.migrations {
+            has_risen |= migration.landed(batch, now);
+        }
+        if has_risen {
+            self.publish();
+            self.show();
+        }
+    }
+
+    fn keep_promises(&mut self, is_due: impl Fn(&Promise) -> bool) {
+        let (due, left) = std::mem::take(&mut self.promises).into_iter().partition(is_due);
+        self.promises = left;
+        let due: Vec<Promise> = due;
+        for promise in due {
+            (promise.keep)();
+        }
+    }
+
+    /// Answers when what was done is recorded.
+    fn promise(&mut self, keep: impl FnOnce() + Send + 'static) {
+        let promise = Promise { batch: self.outbox.next(), since: Instant::now(), keep: Box::new(keep) };
+        self.promises.push(promise);
+        self.save();
     }
 
     fn take(&mut self, reports: &[Report]) {
@@ -143,59 +244,64 @@ impl Control {
         }
     }
 
-    async fn tick(&mut self, beats: u64) {
+    fn tick(&mut self, beats: u64) {
         let (now, unix_s) = (self.now(), unix_now());
         for index in 0..self.migrations.len() {
-            self.judge(index, now, unix_s).await;
+            self.judge(index, now, unix_s);
         }
         if beats.is_multiple_of(SHOW_EACH) {
             self.show();
         }
         if beats.is_multiple_of(SAVE_EACH) {
-            self.save().await;
+            self.outbox.urge();
         }
+        self.keep_promises(|promise| promise.since.elapsed() > PROMISE);
+        self.pump();
     }
 
     /// A step down is in force before it is saved, a step up is saved before it is in force: whenever the process dies, what
     /// the next one allows was allowed by this one.
-    async fn judge(&mut self, index: usize, now: u64, unix_s: i64) {
-        let before = self.migrations[index].remember();
-        let outcome = self.migrations[index].tick(now, unix_s);
+    fn judge(&mut self, index: usize, now: u64, unix_s: i64) {
+        let may_rise = self.outbox.trouble().is_none();
+        let outcome = self.migrations[index].tick(now, unix_s, may_rise);
         if let Some(verdict) = outcome.verdict {
             self.count_verdict(index, &verdict);
         }
         if outcome.events.is_empty() {
             return;
         }
-        let rises = self.migrations[index].ladder().allowed() > before.allowed();
-        if rises && !self.save().await {
-            self.migrations[index].put_back(before);
-            return;
+        if outcome.rise.is_none() {
+            self.publish();
         }
-        self.publish();
         let rollouts = Arc::clone(self.files.rollouts());
         let cause = Cause { evidence: outcome.evidence, ..self.cause(&rollouts) };
-        self.record_all(index, &outcome.events, &cause);
-        self.save().await;
+        let batch = self.outbox.next();
+        let told = self.record_all(index, &outcome.events, &cause);
+        if outcome.rise.is_some() {
+            self.migrations[index].begin_rise(batch, told.iter().map(|event| event.id).collect());
+        }
+        self.save();
         self.show();
     }
 
-    async fn answer(&mut self, ask: Ask, adopted: &impl Fn(&Files)) {
+    fn answer(&mut self, ask: Ask, adopted: &impl Fn(&Files)) {
         // Whoever asked may have left meanwhile; what was asked is done all the same.
         match ask {
             Ask::Order(order, answer) => {
-                let done = self.order(&order).await;
-                let _ = answer.send(done);
+                let done = self.order(&order);
+                self.promise(|| drop(answer.send(done)));
             }
             Ask::Reload(answer) => {
-                let reloaded = self.reload(adopted).await;
+                let reloaded = self.reload(adopted);
                 let reasons: Vec<String> = reloaded.failed.into_iter().map(|failure| failure.reason).collect();
-                let _ = answer.send(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n")) });
+                self.promise(move || {
+                    drop(answer.send(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n")) }));
+                });
             }
         }
     }
 
-    async fn order(&mut self, order: &Order) -> Result<Event, Refusal> {
+    fn order(&mut self, order: &Order) -> Result<Event, Refusal> {
         let Some(index) = self.migrations.iter().position(|it| it.name() == order.dependency) else {
             let known = self.migrations.iter().map(|it| it.name().to_owned()).collect();
             return Err(Refusal::UnknownDependency { name: order.dependency.clone(), known });
@@ -204,22 +310,24 @@ impl Control {
         if order.verb == Verb::Rollback && self.migrations[index].dependency().v1.is_none() {
             return Err(Refusal::NotNow("there is no V1 to go back to: crossfade.toml has no `v1`".to_owned()));
         }
-        let events = self.migrations[index].order(now, |ladder| match order.verb {
+        let (migration, batch) = (&mut self.migrations[index], self.outbox.next());
+        let before = migration.in_force();
+        let events = migration.order(now, |ladder| match order.verb {
             Verb::Approve => ladder.approve(),
             Verb::Pause => ladder.pause(unix_s),
             Verb::Resume => ladder.resume(unix_s),
             Verb::Rollback => ladder.rollback(unix_s),
         });
+        migration.hold_back(before, batch);
         self.publish();
         let rollouts = Arc::clone(self.files.rollouts());
         let cause = Cause { order: Some(order), ..self.cause(&rollouts) };
-        let event = self.record_all(index, &events, &cause);
-        self.save().await;
+        let event = self.record_all(index, &events, &cause).pop();
         self.show();
         event.ok_or_else(|| Refusal::NotNow(nothing_to_do(order.verb).to_owned()))
     }
 
-    async fn reload(&mut self, adopted: &impl Fn(&Files)) -> Reloaded {
+    fn reload(&mut self, adopted: &impl Fn(&Files)) -> Reloaded {
         let reloaded = self.files.reload();
         self.count_reload(&reloaded);
         let revision = self.files.revision(self.revision);
@@ -234,8 +342,8 @@ impl Control {
             }
         }
         self.record_failures(&reloaded);
+        self.save();
         self.show();
-        self.save().await;
         reloaded
     }
 
@@ -249,11 +357,16 @@ impl Control {
             let rollout = self.files.rollouts().entries.get(&dependency.name).cloned();
             let known = old.iter().position(|it| it.name() == dependency.name).map(|at| old.swap_remove(at));
             let (migration, events) = if let Some(mut known) = known {
+                let before = known.in_force();
                 let events = known.edit(dependency, rollout, now, unix_s);
+                known.hold_back(before, self.outbox.next());
                 (known, events)
             } else {
                 let saved = saved.get(&dependency.name);
-                Migration::new(dependency, rollout, saved, now, unix_s)
+                let before = saved.map_or(Percent::ZERO, SavedMigration::effective);
+                let (mut new, events) = Migration::new(dependency, rollout, saved, now, unix_s);
+                new.hold_back(before, self.outbox.next());
+                (new, events)
             };
             edits.push((self.migrations.len(), events));
             self.migrations.push(migration);
@@ -275,20 +388,23 @@ impl Control {
         });
     }
 
-    /// Saves the gate's state; `false` when it cannot be saved.
-    async fn save(&mut self) -> bool {
-        let state = Saved {
-            revision: self.revision,
-            last_event: self.record.last_id(),
-            rollout: self.files.rollout_text().to_owned(),
-            migrations: self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect(),
+    /// Has everything recorded as soon as the disk can.
+    fn save(&mut self) {
+        self.outbox.urge();
+        self.pump();
+    }
+
+    fn pump(&mut self) {
+        let state = || {
+            let state = Saved {
+                revision: self.revision,
+                last_event: self.record.last_id(),
+                rollout: self.files.rollout_text().to_owned(),
+                migrations: self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect(),
+            };
+            state::write(&state)
         };
-        let error = state::save(self.data_dir.gate_state(), state).await.err();
-        if let Some(error) = error.as_ref().filter(|_| self.store_error.is_none()) {
-            tracing::error!("the gate's state cannot be saved, nothing is promoted until it can: {error}");
-        }
-        self.store_error = error;
-        self.store_error.is_none()
+        self.outbox.pump(state);
     }
 
     /// Nobody in particular: what the files say.
@@ -296,21 +412,22 @@ impl Control {
         Cause { evidence: None, order: None, change: rollouts.change.as_ref(), revision: self.revision }
     }
 
-    fn record_all(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Option<Event> {
-        let second = self.second();
-        let mut last = None;
-        for event in events {
-            let told = tell::event(&self.migrations[index], event, cause);
-            last = Some(self.record.add(told, tell::rollback_reason(event), second));
-        }
-        last
+    fn record_all(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Vec<Event> {
+        let told = |event| (tell::event(&self.migrations[index], event, cause), tell::rollback_reason(event));
+        let told: Vec<_> = events.iter().map(told).collect();
+        told.into_iter().map(|(event, rolled_back)| self.record(event, rolled_back)).collect()
+    }
+
+    fn record(&mut self, event: Event, rolled_back: Option<&'static str>) -> Event {
+        let event = self.record.add(event, rolled_back, self.second());
+        self.outbox.event(event.clone());
+        event
     }
 
     /// Once for each file and reason; the same mistake read again is no news.
     fn record_failures(&mut self, reloaded: &Reloaded) {
-        let second = self.second();
         for failure in reloaded.failed.iter().filter(|failure| failure.is_news) {
-            self.record.add(tell::reload_failed(failure, self.revision), None, second);
+            self.record(tell::reload_failed(failure, self.revision), None);
         }
     }
 
@@ -329,8 +446,20 @@ impl Control {
         }
     }
 
-    fn count_verdict(&self, index: usize, verdict: &gate::Verdict) {
-        let name = self.migrations[index].name();
+    fn count_verdict(&mut self, index: usize, verdict: &gate::Verdict) {
+        let migration = &self.migrations[index];
+        let name = migration.name();
+        if let Some(judge) = migration.judge() {
+            self.last_verdict += 1;
+            self.outbox.verdict(PastVerdict {
+                id: self.last_verdict,
+                time: Timestamp::now(),
+                dependency: name.to_owned(),
+                revision: self.revision,
+                allowed: migration.ladder().allowed(),
+                verdict: show::verdict(judge, verdict),
+            });
+        }
         let (kind, reason) = (verdict.kind.as_str(), verdict.reason.as_str());
         tracing::debug!(dependency = name, verdict = kind, reason, "the verdict changed");
         let mut totals = self.totals.lock();
@@ -341,6 +470,8 @@ impl Control {
     fn show(&mut self) {
         let (second, unix_s) = (self.second(), unix_now());
         let mut totals = self.totals.lock();
+        let ((waiting, lost), trouble) = (self.outbox.waiting_and_lost(), self.outbox.trouble());
+        totals.ledger = Some(LedgerTotals { is_writable: trouble.is_none(), waiting, lost });
         let mut dependencies = Vec::with_capacity(self.migrations.len());
         for migration in &self.migrations {
             let counted = totals.dependency(migration.name(), second);
@@ -352,7 +483,7 @@ impl Control {
             time: Timestamp::now(),
             revision: self.revision,
             files: self.files.status().clone(),
-            store_error: self.store_error.clone(),
+            store_error: trouble,
             dependencies,
         }));
     }

@@ -1,4 +1,4 @@
-//! Events: numbered, dated, logged, counted, kept and announced, all in one place.
+//! Events: numbered, dated, logged, counted, kept and, once they are in the ledger, announced, all in one place.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,9 +21,21 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Goes on numbering after `last_id`.
-    pub(super) fn new(last_id: u64, listeners: broadcast::Sender<Arc<Event>>, totals: Arc<Totals>) -> Self {
-        Self { last_id, kept: BTreeMap::new(), listeners, totals }
+    /// Goes on numbering after `last_id`; `past` are events of earlier processes, newest first.
+    pub(super) fn new(
+        last_id: u64,
+        past: Vec<Event>,
+        listeners: broadcast::Sender<Arc<Event>>,
+        totals: Arc<Totals>,
+    ) -> Self {
+        let mut kept: BTreeMap<String, VecDeque<Event>> = BTreeMap::new();
+        for event in past {
+            let kept = kept.entry(event.dependency.clone()).or_default();
+            if kept.len() < KEPT {
+                kept.push_back(event);
+            }
+        }
+        Self { last_id, kept, listeners, totals }
     }
 
     /// The number of the last event.
@@ -31,7 +43,7 @@ impl Record {
         self.last_id
     }
 
-    /// Records an event; its number and time are set here. `second` is of the clock that windows are read by.
+    /// Numbers, dates, counts and keeps an event. `second` is of the clock that windows are read by.
     pub(super) fn add(&mut self, mut event: Event, rolled_back: Option<&'static str>, second: u64) -> Event {
         self.last_id += 1;
         event.id = self.last_id;
@@ -41,9 +53,20 @@ impl Record {
         let kept = self.kept.entry(event.dependency.clone()).or_default();
         kept.truncate(KEPT - 1);
         kept.push_front(event.clone());
-        // Nobody listening is no error.
-        let _ = self.listeners.send(Arc::new(event.clone()));
         event
+    }
+
+    /// Tells those who listen of an event that is in the ledger: nobody ever hears of one that is not.
+    pub(super) fn announce(&self, event: Event) {
+        // Nobody listening is no error.
+        let _ = self.listeners.send(Arc::new(event));
+    }
+
+    /// Takes events back that did not happen after all.
+    pub(super) fn withdraw(&mut self, ids: &[u64]) {
+        for kept in self.kept.values_mut() {
+            kept.retain(|event| !ids.contains(&event.id));
+        }
     }
 
     /// The last events of a dependency, newest first.

@@ -19,7 +19,7 @@ pub(super) fn gauges(migration: &Migration) -> RolloutGauges {
         slo: slo(migration),
         ceiling: ladder.ceiling(),
         allowed: ladder.allowed(),
-        effective: ladder.effective(),
+        effective: migration.in_force(),
         stage: stage(migration),
         phase: ladder.phase(),
         samples: [evidence.v1_samples, evidence.samples],
@@ -43,7 +43,7 @@ pub(super) fn status(
         percent: Percents {
             ceiling: ladder.ceiling(),
             allowed: ladder.allowed(),
-            effective: ladder.effective(),
+            effective: migration.in_force(),
             observed: totals.primaries.sum(second, 0).hit_rate().map(|share| share * 100.0),
         },
         slo: slo(migration),

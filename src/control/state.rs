@@ -1,13 +1,17 @@
 //! What survives the process: saved at once where the gate's permission changes, and every few seconds besides.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::migration::SavedMigration;
+use crate::console::Event;
 use crate::revision::Revision;
-use crate::store::{self, StateError};
+use crate::store::{Found, Reader};
+
+/// Events of earlier processes that are read at the start.
+const PAST: usize = 1000;
 
 /// What survives the process.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -19,34 +23,36 @@ pub(super) struct Saved {
     pub(super) migrations: BTreeMap<String, SavedMigration>,
 }
 
-/// What was saved. A damaged state is no permission for anything, and no reason to refuse traffic either: it is set aside, and
-/// every rollout begins at 0 percent.
-pub(super) fn restore(path: &Path) -> Result<Option<Saved>, StateError> {
-    match store::load(path) {
-        Err(error @ StateError::Damaged { .. }) => {
-            let aside = store::set_aside(path)?;
-            tracing::error!("{error}; it is now {}, and every rollout starts from no evidence at 0 %", aside.display());
-            Ok(None)
-        }
-        loaded => loaded,
-    }
+/// What was saved; `None`, with a word in the log, where it makes no sense: that is no permission for anything, and no reason
+/// to refuse traffic either.
+pub(super) fn read(bytes: &[u8]) -> Option<Saved> {
+    let read = serde_json::from_slice(bytes);
+    read.map_err(|error| {
+        tracing::error!("the gate's state in the ledger makes no sense, every rollout starts at 0 %: {error}");
+    })
+    .ok()
 }
 
-/// Saves off the control plane's thread; the error is told with its causes.
-pub(super) async fn save(path: std::path::PathBuf, state: Saved) -> Result<(), String> {
-    match tokio::task::spawn_blocking(move || store::save(&path, &state)).await {
-        Ok(saved) => saved.map_err(|error| chain(&error)),
-        Err(error) => Err(error.to_string()),
-    }
+/// For the ledger.
+pub(super) fn write(state: &Saved) -> Vec<u8> {
+    serde_json::to_vec(state).expect("plain data can always be written as JSON")
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+/// The last events of the ledger, newest first.
+pub(super) fn past_events(ledger: &Reader) -> Vec<Event> {
+    let mut past = Vec::new();
+    let read = ledger.each_event_back(|_, event| {
+        past.extend(serde_json::from_slice::<Event>(event));
+        past.len() < PAST
+    });
+    if let Err(error) = read {
+        tracing::warn!("events of earlier processes are not shown: {error}");
     }
-    text
+    past
+}
+
+/// Numbers go on after the last one; where that is unknown, after the microseconds of the clock, which are higher than any.
+pub(super) fn first_numbers_after(last: u64, found: &Found) -> u64 {
+    let clock = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+    if found.unavailable.is_some() { last.max(clock()) } else { last }
 }

@@ -44,7 +44,12 @@ impl DataDir {
         }
     }
 
-    /// The file of the gate's state.
+    /// The ledger.
+    pub fn ledger(&self) -> PathBuf {
+        self.path.join("ledger.redb")
+    }
+
+    /// The gate's state as versions before the ledger kept it.
     pub fn gate_state(&self) -> PathBuf {
         self.path.join("gate.state")
     }

@@ -1,7 +1,9 @@
-//! What survives the process: the gate's state.
+//! What survives the process: the ledger, with the gate's state in it.
 
 mod directory;
+mod ledger;
 mod state_file;
 
 pub use directory::{DataDir, DataDirError};
-pub use state_file::{StateError, load, save, set_aside};
+pub use ledger::{Batch, FORMAT, Found, Ledger, LedgerError, Reader, Span};
+pub use state_file::StateError;

@@ -1,13 +1,12 @@
-//! A small state in one file: replaced whole, checked when read.
+//! The gate's state as versions before the ledger kept it: a small file, checked when read.
 //!
-//! The first line names format and checksum, the second one is the state as JSON. A new state is written beside the old
-//! one, flushed to the disk and renamed over it, so a crash at any instant leaves one of the two, whole.
+//! The first line names format and checksum, the second one is the state as JSON. It is read once, and its content goes into
+//! the ledger.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -38,7 +37,7 @@ pub enum StateError {
 ///
 /// # Errors
 /// As [`StateError`] tells. A damaged file is never half used.
-pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
+pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -53,31 +52,29 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
     serde_json::from_str(body).map(Some).map_err(|error| damaged(path, &error.to_string()))
 }
 
-/// Moves a damaged state out of the way, for people to look at, and says where it is now.
+/// Moves a damaged file out of the way, for people to look at, and says where it is now.
 ///
 /// # Errors
 /// [`StateError::Io`]
-pub fn set_aside(path: &Path) -> Result<PathBuf, StateError> {
-    let aside = path.with_extension("state.damaged");
-    fs::rename(path, &aside).map_err(|source| StateError::Io { path: path.to_owned(), source })?;
-    Ok(aside)
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf, StateError> {
+    rename(path, "damaged")
 }
 
-/// Replaces a state. When this returns `Ok`, the state survives a crash of process or machine.
+/// Moves a state whose content is elsewhere now out of the way.
 ///
 /// # Errors
-/// [`StateError::Io`]; the old state is still there then.
-pub fn save<T: Serialize>(path: &Path, state: &T) -> Result<(), StateError> {
-    let failed = |source: io::Error| StateError::Io { path: path.to_owned(), source };
-    let body = serde_json::to_string(state).map_err(|error| failed(error.into()))?;
-    let beside = path.with_extension("state.new");
-    let mut file = File::create(&beside).map_err(failed)?;
-    file.write_all(format!("{}\n{body}\n", header(&body)).as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)?;
-    // The rename itself is in the directory.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+/// [`StateError::Io`]
+pub(super) fn retire(path: &Path) -> Result<(), StateError> {
+    rename(path, "retired").map(|_| ())
+}
+
+fn rename(path: &Path, ending: &str) -> Result<PathBuf, StateError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    let aside = PathBuf::from(name);
+    fs::rename(path, &aside).map_err(|source| StateError::Io { path: path.to_owned(), source })?;
+    Ok(aside)
 }
 
 fn header(body: &str) -> String {
@@ -94,13 +91,17 @@ mod tests {
 
     use super::*;
 
+    /// As versions before the ledger wrote it.
+    fn save(path: &Path, body: &str) {
+        fs::write(path, format!("{}\n{body}\n", header(body))).expect("the folder is writable");
+    }
+
     #[test]
-    fn reads_what_was_written_last() {
+    fn reads_what_was_written() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("gate.state");
         assert_eq!(load::<Vec<u32>>(&path).expect("no file is no error"), None);
-        save(&path, &vec![1, 2]).expect("the folder is writable");
-        save(&path, &vec![3]).expect("the folder is writable");
+        save(&path, "[3]");
         assert_eq!(load::<Vec<u32>>(&path).expect("it is whole"), Some(vec![3]));
     }
 
@@ -109,7 +110,7 @@ mod tests {
         fn a_file_cut_or_changed_anywhere_is_refused(at in 0usize..60, cut: bool) {
             let folder = tempfile::tempdir().expect("a folder for the test");
             let path = folder.path().join("gate.state");
-            save(&path, &vec![1_000_000; 4]).expect("the folder is writable");
+            save(&path, "[1000000,1000000,1000000,1000000]");
             let mut bytes = fs::read(&path).expect("it was just written");
             // Its last byte is the line end, without which the state is still whole.
             let at = at.min(bytes.len() - 2);

@@ -32,6 +32,11 @@ pub fn expose(counted: &mut Counted, now: u64) -> String {
         page.add(&metrics::RELOAD_SUCCESSFUL, &[file], f64::from(u8::from(totals.last_ok)));
         page.add(&metrics::RELOAD_TIMESTAMP, &[file], totals.last_success);
     }
+    if let Some(ledger) = &counted.ledger {
+        page.add(&metrics::LEDGER_WRITABLE, &[], f64::from(u8::from(ledger.is_writable)));
+        page.add(&metrics::LEDGER_WAITING, &[], ledger.waiting as f64);
+        page.add(&metrics::LEDGER_LOST, &[], ledger.lost as f64);
+    }
     page.add(&metrics::PANICS, &[], counted.panics as f64);
     let revision = option_env!("CROSSFADE_SOURCE_REVISION").unwrap_or("unknown");
     page.add(&metrics::BUILD_INFO, &[env!("CARGO_PKG_VERSION"), revision], 1.0);

@@ -64,6 +64,9 @@ catalogue! {
     RELOADS = Counter "crossfade_config_reloads_total" ["file", "result"] "Attempts to apply a configuration file.";
     RELOAD_SUCCESSFUL = Gauge "crossfade_config_last_reload_successful" ["file"] "1 if the last attempt to apply the file succeeded.";
     RELOAD_TIMESTAMP = Gauge "crossfade_config_last_reload_success_timestamp_seconds" ["file"] "Unix time of the last successful application of the file.";
+    LEDGER_WRITABLE = Gauge "crossfade_ledger_writable" [] "1 while the ledger can be written; at 0 nothing is promoted, and somebody should look at the disk.";
+    LEDGER_WAITING = Gauge "crossfade_ledger_waiting_records" [] "Records that wait to be written to the ledger.";
+    LEDGER_LOST = Counter "crossfade_ledger_lost_records_total" [] "Records that were given up because too many waited for the ledger.";
     PANICS = Counter "crossfade_panics_total" [] "Exchanges that panicked; each was a 500 for one consumer.";
     BUILD_INFO = Gauge "crossfade_build_info" ["version", "revision"] "1, labelled with the version and source revision of the binary.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "User and system CPU time spent.";

@@ -11,5 +11,5 @@ mod window;
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
 pub use tally::{Code, Report, RouteId, ServedBy, Tally};
-pub use totals::{Counted, DependencyTotals, FileTotals, RolloutGauges, Totals};
+pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};
 pub use window::WINDOWS;

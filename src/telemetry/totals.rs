@@ -24,6 +24,19 @@ pub struct Counted {
     pub files: BTreeMap<&'static str, FileTotals>,
     /// Exchanges that panicked.
     pub panics: u64,
+    /// How the ledger fares; absent where there is none.
+    pub ledger: Option<LedgerTotals>,
+}
+
+/// How the ledger fares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LedgerTotals {
+    /// Whether the last attempt to write it succeeded.
+    pub is_writable: bool,
+    /// Records that wait to be written.
+    pub waiting: u64,
+    /// Records that were given up because too many waited.
+    pub lost: u64,
 }
 
 /// One dependency.

@@ -5,6 +5,7 @@ mod demo;
 mod equality;
 mod floors;
 mod hostile;
+mod ledger;
 mod origins;
 mod overload;
 mod page;

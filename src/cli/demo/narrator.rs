@@ -135,9 +135,12 @@ pub(super) fn event_in_words(event: &Event) -> (Tone, String) {
         EventKind::ReloadFailed => {
             (Tone::Bad, format!("rollout.toml is not valid, so what it said before stays in force: {reason}"))
         }
-        EventKind::Approve | EventKind::Pause | EventKind::Resume => {
-            (Tone::Plain, format!("{} by {by}: {reason}", event.kind.as_str()))
-        }
+        EventKind::Approve
+        | EventKind::Pause
+        | EventKind::Resume
+        | EventKind::Probe
+        | EventKind::Drill
+        | EventKind::Finish => (Tone::Plain, format!("{} by {by}: {reason}", event.kind.as_str())),
     }
 }
 

@@ -403,6 +403,14 @@ impl Proxy {
         signal(self.process().child.id(), name);
     }
 
+    /// From now on no file of the process may be written beyond so many bytes, as on a full disk; `None`: as before.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.process().child.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
+        assert!(set.is_ok_and(|status| status.success()), "process {pid} can be limited");
+    }
+
     /// Ends the process at once, as `kill -9` does.
     pub(crate) async fn kill9(&mut self) {
         self.signal("KILL");
