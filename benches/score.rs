@@ -40,6 +40,7 @@ fn probe(bencher: Bencher<'_, '_>, items: usize) {
         conditional: false,
         status: StatusCode::OK,
         headers: &headers,
+        trailers: None,
         body: Body::Kept(&body),
         head_latency: std::time::Duration::ZERO,
     };

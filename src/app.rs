@@ -15,7 +15,7 @@ use crate::config::{Problems, Watch};
 use crate::console::{self, Console};
 use crate::control::{Control, Files, OpenError};
 use crate::proxy;
-use crate::server;
+use crate::server::{self, Listeners};
 use crate::store::{DataDir, DataDirError};
 use crate::telemetry::Totals;
 
@@ -53,8 +53,10 @@ impl From<OpenError> for StartError {
 
 /// A running proxy.
 pub struct App {
-    /// Where consumers connect.
+    /// Where consumers connect in cleartext.
     pub listen: Vec<SocketAddr>,
+    /// Where consumers connect with TLS.
+    pub listen_tls: Vec<SocketAddr>,
     /// Where people and Prometheus connect.
     pub admin: SocketAddr,
     /// Verbs and status.
@@ -83,6 +85,7 @@ impl App {
         let data_dir = DataDir::open(&deployment.data_dir)?;
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());
+        let conditions = Arc::clone(&totals.lock().conditions);
         let (reports, reported) = mpsc::channel(REPORTS);
         let (nudge, nudged) = mpsc::channel(1);
         let watch = crate::config::watch(files.paths(), move || {
@@ -91,11 +94,11 @@ impl App {
         })?;
         let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
         let (live, ledger) = (control.live(), control.ledger());
-        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports));
+        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions));
         let deployment = Arc::clone(&live.load().deployment);
         let workers = worker_count(deployment.workers);
-        let listeners = server::bind(&deployment.listen, workers)?;
-        let listen = local_addresses(&listeners)?;
+        let listeners = server::bind(&deployment.listen, &deployment.listen_tls, workers)?;
+        let (listen, listen_tls) = local_addresses(&listeners)?;
         let admin_listener = admin_listener(deployment.admin).await?;
         let admin = admin_listener.local_addr()?;
         let (drain, draining) = watch::channel(false);
@@ -103,14 +106,14 @@ impl App {
         let limits = Arc::downgrade(&shared);
         // The control plane outlives the workers, whose last reports close its inbox: it must not hold the sender.
         drop(shared);
-        let watched = watch.watched();
-        let adopted = move |files: &Files| {
+        let watched = watch.paths().clone();
+        let applied = move |files: &Files| {
             watched.set(files.paths());
             if let Some(shared) = limits.upgrade() {
                 shared.set_limits(&files.deployment().limits);
             }
         };
-        let control = tokio::spawn(control.run(reported, nudged, adopted));
+        let control = tokio::spawn(control.run(reported, nudged, applied));
         let ready = Arc::new(AtomicBool::new(true));
         let (admin_end, ending) = watch::channel(false);
         let shown = Admin {
@@ -120,10 +123,12 @@ impl App {
             totals: Arc::clone(&totals),
             ready: Arc::clone(&ready),
             origin,
+            listeners: admin::listeners(),
         };
         let admin_task = tokio::spawn(admin::serve(admin_listener, Arc::new(shown), ended(ending)));
         Ok(Self {
             listen,
+            listen_tls,
             admin,
             console,
             totals,
@@ -169,8 +174,12 @@ fn worker_count(configured: usize) -> usize {
     if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
-fn local_addresses(listeners: &[Vec<std::net::TcpListener>]) -> std::io::Result<Vec<SocketAddr>> {
-    listeners.first().into_iter().flatten().map(std::net::TcpListener::local_addr).collect()
+/// Of any worker, since all of them share their ports.
+fn local_addresses(listeners: &[Listeners]) -> std::io::Result<(Vec<SocketAddr>, Vec<SocketAddr>)> {
+    let addresses = |kind: fn(&Listeners) -> &Vec<std::net::TcpListener>| -> std::io::Result<Vec<SocketAddr>> {
+        listeners.first().into_iter().flat_map(kind).map(std::net::TcpListener::local_addr).collect()
+    };
+    Ok((addresses(|it| &it.cleartext)?, addresses(|it| &it.tls)?))
 }
 
 async fn admin_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -180,13 +189,13 @@ async fn admin_listener(address: SocketAddr) -> Result<TcpListener, StartError> 
 
 fn spawn_workers(
     shared: &Arc<proxy::Shared>,
-    listeners: Vec<Vec<std::net::TcpListener>>,
+    listeners: Vec<Listeners>,
     draining: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<std::io::Result<()>>>> {
     let spawn = |(index, listeners)| {
         let (shared, draining) = (Arc::clone(shared), draining.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        thread.spawn(move || proxy::run(shared, listeners, draining))
+        thread.spawn(move || proxy::run(shared, index, listeners, draining))
     };
     listeners.into_iter().enumerate().map(spawn).collect()
 }

@@ -11,7 +11,7 @@
 //!
 //! | floor | modules | what they are |
 //! | --- | --- | --- |
-//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`cap`] [`random`] | words |
+//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`condition`] [`cap`] [`random`] | words |
 //! | 1 | [`bucket`] [`score`] [`gate`] | rules: pure, time is an argument |
 //! | 2 | [`config`] | as written, validated, live, watched |
 //! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] | adapters; siblings do not know each other |
@@ -41,6 +41,7 @@ pub mod backend;
 pub mod bucket;
 pub mod cap;
 pub mod cli;
+pub mod condition;
 pub mod config;
 pub mod console;
 pub mod control;

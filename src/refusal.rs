@@ -46,11 +46,15 @@ pub enum Refusal {
     SlowHead,
     /// A consumer that took nothing of its answer, or sent nothing of its content, for `idle_timeout`.
     SlowConsumer,
+    /// A TLS handshake that failed: by its version, its certificate, or its want of one.
+    Handshake,
+    /// Frames of HTTP/2 beyond any use: resets, settings, pings, headers without end (CVE-2023-44487, CVE-2024-27316).
+    Flood,
 }
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Syntax,
         Self::LineEnd,
         Self::ObsFold,
@@ -71,6 +75,8 @@ impl Refusal {
         Self::MaxConnections,
         Self::SlowHead,
         Self::SlowConsumer,
+        Self::Handshake,
+        Self::Flood,
     ];
 
     /// The name used in the label `reason`.
@@ -96,6 +102,8 @@ impl Refusal {
             Self::MaxConnections => "max_connections",
             Self::SlowHead => "slow_head",
             Self::SlowConsumer => "slow_consumer",
+            Self::Handshake => "handshake",
+            Self::Flood => "flood",
         }
     }
 
@@ -134,6 +142,8 @@ impl Refusal {
             Self::ProbeBackend => "crossfade-backend is v1 or v2",
             Self::Overload | Self::MaxConnections => "too many requests at once",
             Self::SlowHead | Self::SlowConsumer => "too slow",
+            Self::Handshake => "the TLS handshake failed",
+            Self::Flood => "too much that is not a request",
         }
     }
 }

@@ -1,9 +1,14 @@
 //! The admin port: what people and Prometheus read, and the verbs that people give.
 
 mod access;
+mod drill;
+mod events;
+mod finish;
+mod openapi;
 mod page;
 mod past;
 mod problem;
+mod report;
 mod routes;
 
 use std::future::Future;
@@ -14,6 +19,7 @@ use std::time::Instant;
 
 use axum::error_handling::HandleErrorLayer;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -41,6 +47,13 @@ pub struct Admin {
     pub ready: Arc<AtomicBool>,
     /// The clock that windows are read by.
     pub origin: Instant,
+    /// Room for listeners to events.
+    pub listeners: Arc<Semaphore>,
+}
+
+/// Room for as many listeners to events as there may be.
+pub fn listeners() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(events::LISTENERS))
 }
 
 impl Admin {

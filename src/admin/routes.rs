@@ -15,10 +15,9 @@ use serde_json::json;
 
 use super::Admin;
 use super::access::check_write;
-use super::page;
-use super::past;
 use super::problem::Problem;
-use crate::console::{DependencyStatus, Event, Order, Status, Verb};
+use super::{drill, events, finish, openapi, page, past, report};
+use crate::console::{DependencyStatus, Event, Order, Preview, Status, Verb};
 use crate::telemetry::{self, expose};
 
 pub(super) type Shared = State<Arc<Admin>>;
@@ -36,6 +35,12 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/dependencies/{name}", get(dependency))
         .route("/api/v1/dependencies/{name}/why", get(past::why))
         .route("/api/v1/dependencies/{name}/history", get(past::history))
+        .route("/api/v1/dependencies/{name}/report", get(report::report))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/api/v1/dependencies/{name}/drill", post(drill::drill))
+        .route("/api/v1/dependencies/{name}/finish", post(finish::finish))
+        .route("/api/v1/plan", post(plan))
         .route("/api/v1/reload", post(reload));
     for verb in Verb::ALL {
         let path = format!("/api/v1/dependencies/{{name}}/{}", verb.as_str());
@@ -44,7 +49,11 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         };
         router = router.route(&path, post(give));
     }
-    router.fallback(|| async { Problem::not_found("there is nothing at this path") }).with_state(admin)
+    router
+        .fallback(|| async {
+            Problem::not_found("there is nothing at this path; GET /api/v1/openapi.json lists what there is")
+        })
+        .with_state(admin)
 }
 
 async fn ready(State(admin): Shared) -> Response {
@@ -101,6 +110,12 @@ async fn order(
     Ok(Json(event))
 }
 
+/// Changes nothing, so anybody who may read may ask.
+async fn plan(State(admin): Shared, rollout: String) -> Result<Json<Vec<Preview>>, Problem> {
+    let planned = admin.console.plan(rollout).await;
+    planned.map(Json).map_err(|reason| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason))
+}
+
 async fn reload(
     State(admin): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -113,7 +128,7 @@ async fn reload(
 }
 
 impl Admin {
-    fn check_write(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+    pub(super) fn check_write(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
         let live = self.live.load();
         check_write(headers, peer.ip(), live.deployment.token_file.as_deref())
     }

@@ -1,10 +1,15 @@
 //! The command line: one file for each verb, or small family of verbs, thin over the library.
 
+mod backtest;
 pub mod check;
 mod client;
 mod demo;
+mod drill;
+mod finish;
 mod history;
+mod plan;
 mod remote;
+mod report;
 mod run;
 pub mod simulate;
 mod status;
@@ -93,6 +98,21 @@ enum Command {
     /// Send everyone back to V1 until `resume` or a changed rollout entry
     #[command(after_help = "Example: crossfade rollback recommendations --reason 'wrong prices'")]
     Rollback(Said),
+    /// Tell what would change if a rollout file were applied, without applying it
+    #[command(after_help = "Example: crossfade plan new-rollout.toml")]
+    Plan(plan::Plan),
+    /// Tell the migration so far: hit rates over time, steps, rollbacks, delivery figures
+    #[command(after_help = "Example: crossfade report recommendations --format html > report.html")]
+    Report(report::Arguments),
+    /// Inject a fault into V2's calls for a bounded time, and tell how fast the gate sees it
+    ///
+    /// Refused (exit code 3) without enough traffic, or while something else is wrong; 3 as well when the fault is not detected.
+    /// The fault ends with its time, with a rollback, and with the process.
+    #[command(after_help = "Example: crossfade drill recommendations --fault errors=50 --on shadows --for 1m")]
+    Drill(drill::Drill),
+    /// Prove that V1 is unused, and list what to retire (exit code 3: it is not, or nobody knows)
+    #[command(after_help = "Example: crossfade finish recommendations --days 30")]
+    Finish(finish::Arguments),
     /// Tell why: the last verdicts, each in one sentence with its numbers
     #[command(after_help = "Example: crossfade why recommendations")]
     Why(why::Why),
@@ -104,6 +124,12 @@ enum Command {
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
+    /// Tell what a rollout file would have done on recorded history
+    ///
+    /// The judges of a proxy decide again on what they saw in the last days. Without --rollout they must say what they said
+    /// then; exit code 3: they do not.
+    #[command(after_help = "Example: crossfade backtest --rollout new.toml --ledger /var/lib/crossfade")]
+    Backtest(backtest::Arguments),
     /// Print the buckets of bucketing keys, and so from which percent on they are served by V2
     #[command(after_help = "Example: crossfade bucket --salt recommendations user-1 user-2")]
     Bucket {
@@ -227,9 +253,14 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Pause(said) => remote::order(&said, Verb::Pause),
         Command::Resume(said) => remote::order(&said, Verb::Resume),
         Command::Rollback(said) => remote::order(&said, Verb::Rollback),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Drill(args) => drill::drill(&args),
+        Command::Finish(args) => finish::run(&args),
         Command::Why(args) => why::why(&args),
         Command::History(args) => history::history(&args),
         Command::Simulate => simulate_stdin(),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),
         Command::Healthcheck { admin } => remote::healthcheck(&admin),
         Command::Completions { shell } => {

@@ -27,6 +27,9 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
         for address in &app.listen {
             tracing::info!("listening on {address}");
         }
+        for address in &app.listen_tls {
+            tracing::info!("listening with TLS on {address}");
+        }
         tracing::info!("admin on {}", app.admin);
         signals.until_end(&app).await;
         tracing::info!("draining");

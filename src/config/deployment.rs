@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::pattern::PathPattern;
-use super::resilience::RetryPolicy;
+use super::resilience::{HealthCheck, RetryPolicy};
 use super::template::PathTemplate;
+use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
 use crate::backend::Backend;
 use crate::score::Rules;
@@ -19,8 +20,12 @@ use crate::score::Rules;
 /// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployment {
-    /// Cleartext addresses; at least one.
+    /// Cleartext addresses: HTTP/1.1, and HTTP/2 with prior knowledge. At least one here or in `listen_tls`.
     pub listen: Vec<SocketAddr>,
+    /// TLS addresses: HTTP/1.1 and HTTP/2, by ALPN.
+    pub listen_tls: Vec<SocketAddr>,
+    /// For `listen_tls`; there where that is not empty.
+    pub tls: Option<ServerTls>,
     /// Address of the admin port.
     pub admin: SocketAddr,
     /// File with the bearer token of the admin port; required when `admin` is not a loopback address.
@@ -47,11 +52,19 @@ impl Deployment {
         self.dependencies.iter().enumerate().find(|(_, dependency)| dependency.name == name)
     }
 
-    /// The files with secrets that it was read from; a change of one of them is a change of the deployment.
-    pub fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
+    /// The files with secrets and certificates whose content is part of this deployment.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.token_file.iter().cloned().collect();
+        files.extend(self.tls.iter().flat_map(|tls| tls.files().iter().cloned()));
         let backends = self.dependencies.iter().flat_map(|it| it.v1.iter().chain(std::iter::once(&it.v2)));
-        let headers = backends.flat_map(|backend| &backend.request.set).filter_map(|(_, source)| source.file());
-        self.token_file.iter().chain(headers)
+        for backend in backends {
+            let tls = backend.endpoints.iter().filter_map(|endpoint| endpoint.tls.as_ref());
+            files.extend(tls.flat_map(|tls| tls.client.files().iter().cloned()));
+            files.extend(backend.request.set.iter().filter_map(|(_, source)| source.file().map(ToOwned::to_owned)));
+        }
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// This deployment as a running process can adopt it, and the keys that differ but need a restart: those of
@@ -59,6 +72,10 @@ impl Deployment {
     pub fn adopted_by(mut self, running: &Self) -> (Self, Vec<&'static str>) {
         let mut kept = Vec::new();
         keep("listen", &mut self.listen, &running.listen, &mut kept);
+        keep("listen_tls", &mut self.listen_tls, &running.listen_tls, &mut kept);
+        if self.tls.is_none() && !self.listen_tls.is_empty() {
+            self.tls.clone_from(&running.tls);
+        }
         keep("admin", &mut self.admin, &running.admin, &mut kept);
         keep("data_dir", &mut self.data_dir, &running.data_dir, &mut kept);
         keep("workers", &mut self.workers, &running.workers, &mut kept);
@@ -80,6 +97,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Requests of consumers being answered, all workers together; more are refused with 503.
     pub max_in_flight: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub max_streams: usize,
     /// Size of a request's head.
     pub header_bytes: usize,
     /// Longest time from the first byte of a request's head to its last.
@@ -103,6 +122,7 @@ impl Default for Limits {
         Self {
             max_connections: 10_000,
             max_in_flight: 10_000,
+            max_streams: 100,
             header_bytes: 64 << 10,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
@@ -137,6 +157,7 @@ impl Dependency {
             let mut it = it.clone();
             for backend in it.v1.iter_mut().chain(std::iter::once(&mut it.v2)) {
                 backend.request.forget_secrets();
+                backend.endpoints.iter_mut().filter_map(|it| it.tls.as_mut()).for_each(|it| it.client.forget_content());
             }
             it
         };
@@ -174,6 +195,8 @@ pub struct BackendSpec {
     pub timeout: Duration,
     /// Longest silence within an answer's body; default: the limit of the same name.
     pub idle_timeout: Duration,
+    /// How its endpoints are checked; `None`: only by how they answer requests.
+    pub health: Option<HealthCheck>,
     /// When it is asked once more; `None`: never.
     pub retry: Option<RetryPolicy>,
     /// How a consumer's request becomes a request for this backend.
@@ -199,6 +222,22 @@ pub struct Endpoint {
     pub port: u16,
     /// What stands before every path, without a trailing slash; often empty.
     pub base_path: String,
+    /// Of an https endpoint; `None`: cleartext.
+    pub tls: Option<EndpointTls>,
+    /// The same for all endpoints of a backend.
+    pub protocol: Protocol,
+}
+
+/// Which HTTP a backend is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// What ALPN (RFC 7301) decides, HTTP/2 preferred; in cleartext HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; in cleartext by prior knowledge (RFC 9113, section 3.3).
+    Http2,
 }
 
 /// Which `Host` a backend sees.
@@ -248,18 +287,18 @@ pub enum HeaderSource {
 }
 
 impl HeaderSource {
-    /// The file it was read from.
-    pub const fn file(&self) -> Option<&PathBuf> {
-        match self {
-            Self::File { path, .. } => Some(path),
-            Self::Literal(_) => None,
-        }
-    }
-
     /// The value to send.
     pub const fn value(&self) -> &HeaderValue {
         match self {
             Self::Literal(value) | Self::File { value, .. } => value,
+        }
+    }
+
+    /// The file it was read from, if it was.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Literal(_) => None,
+            Self::File { path, .. } => Some(path),
         }
     }
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::deployment::Deployment;
+use super::drill::Drill;
 use super::rollout::{Rollout, Rollouts};
 use crate::percent::Percent;
 use crate::revision::Revision;
@@ -54,6 +55,8 @@ pub struct Plan {
     /// Share of bucketing keys whose primary is V2: 0 in `off` and `shadow`, min(ceiling, allowed) in `cutover`, 100 in
     /// `complete`.
     pub effective: Percent,
+    /// A fault that is injected on purpose.
+    pub drill: Option<Arc<Drill>>,
 }
 
 impl Plan {
@@ -67,7 +70,7 @@ impl Plan {
             },
             None => Percent::ZERO,
         };
-        Self { rollout, allowed, effective }
+        Self { rollout, allowed, effective, drill: None }
     }
 
     /// The stage; `off` for a dependency that the rollout file does not name.

@@ -1,6 +1,7 @@
 //! Configuration: as written, validated, and live.
 
 mod deployment;
+mod drill;
 mod live;
 mod pattern;
 mod problem;
@@ -10,13 +11,15 @@ mod resilience;
 mod rollout;
 mod routing;
 mod template;
+mod tls;
 mod token;
 mod watch;
 
 pub use deployment::{
-    BackendSpec, Dependency, DependencyMatch, Deployment, Endpoint, HeaderSource, HostPolicy, Limits, OTHER,
+    BackendSpec, Dependency, DependencyMatch, Deployment, Endpoint, HeaderSource, HostPolicy, Limits, OTHER, Protocol,
     RequestMapping, Route,
 };
+pub use drill::{Drill, Fault, Struck};
 pub use live::{Handle, Live, Plan, content_hash};
 pub use pattern::{Captures, PathPattern};
 pub use problem::{Problem, Problems, Severity};
@@ -24,9 +27,10 @@ pub use read::{
     Checked, FileKind, check_deployment, check_rollouts, load_deployment, load_rollouts, parse_deployment,
     parse_rollouts, text,
 };
-pub use resilience::RetryPolicy;
+pub use resilience::{HealthCheck, RetryPolicy};
 pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
 pub use template::PathTemplate;
+pub use tls::{ClientTls, EndpointTls, ServerTls};
 pub use token::Token;
-pub use watch::{Watch, Watched, watch};
+pub use watch::{Watch, WatchedPaths, watch};

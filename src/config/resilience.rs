@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::percent::Percent;
 
@@ -21,6 +21,19 @@ pub struct RetryPolicy {
     pub try_timeout: Option<Duration>,
     /// Methods that may be sent twice although they are not safe.
     pub idempotent: Vec<Method>,
+}
+
+/// How a backend's endpoints are asked whether they are well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Path and query of the request, behind the endpoint's base path.
+    pub path: String,
+    /// From one check to the next of the same endpoint; default 5 s.
+    pub interval: Duration,
+    /// From the beginning of a check, connection included, to the end of the answer's head; default 1 s.
+    pub timeout: Duration,
+    /// Statuses of an endpoint that is well; empty: every 2xx.
+    pub status: Vec<StatusCode>,
 }
 
 impl RetryPolicy {

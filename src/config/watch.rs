@@ -5,12 +5,13 @@
 //! content, which is also taken twice a second, in case events are lost (network file systems, inotify limits) or the
 //! folder itself is replaced. A Kubernetes `subPath` mount never changes, and nothing here can see that it should.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,30 +28,36 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Hashed per file; a larger one is refused by the reader anyway.
 const MAX_HASHED: u64 = 8 << 20;
 
-/// Which files are watched. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Watched(Arc<Mutex<Vec<PathBuf>>>);
-
-impl Watched {
-    /// Watches these from now on. One that was not watched before counts as changed, since nobody can tell whether it
-    /// changed since it was read: one more call of `on_change` is the price.
-    pub fn set(&self, paths: Vec<PathBuf>) {
-        *self.lock() = paths;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
-        // A list is replaced whole: a panic in between leaves nothing to repair.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Watches until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
-    watched: Watched,
     stop: Arc<AtomicBool>,
-    wake: SyncSender<()>,
+    paths: WatchedPaths,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Which files a [`Watch`] looks at. Clones share it.
+#[derive(Debug, Clone)]
+pub struct WatchedPaths {
+    paths: Arc<Mutex<Vec<PathBuf>>>,
+    wake: SyncSender<()>,
+}
+
+impl WatchedPaths {
+    /// Looks at these files from now on. Where they are others than before, that counts as a change: one of them may have
+    /// changed after its content was read.
+    pub fn set(&self, paths: Vec<PathBuf>) {
+        let mut watched = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if *watched != paths {
+            *watched = paths;
+            // Full: a wake-up is pending, which will do.
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    fn load(&self) -> Vec<PathBuf> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Calls `on_change`, on a thread of its own, each time that the content of any of `paths` has changed: within a second,
@@ -64,21 +71,22 @@ pub fn watch(paths: Vec<PathBuf>, on_change: impl FnMut() + Send + 'static) -> i
     // One pending wake-up says as much as many.
     let (wake, woken) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
-    let events = folder_events(&paths, wake.clone());
+    let mut events = FolderEvents::new(wake.clone());
+    events.watch(&paths);
     let first = fingerprints(&paths);
-    let watched = Watched(Arc::new(Mutex::new(paths.clone())));
+    let paths = WatchedPaths { paths: Arc::new(Mutex::new(paths)), wake };
     let thread = thread::Builder::new().name("config-watch".to_owned()).spawn({
-        let (stop, watched, wake) = (Arc::clone(&stop), watched.clone(), wake.clone());
-        let follower = Follower { watched, paths, woken, wake, stop, watcher: events };
+        let stop = Arc::clone(&stop);
+        let mut follower = Follower { paths: paths.clone(), events, woken, stop };
         move || follower.follow(first, on_change)
     })?;
-    Ok(Watch { watched, stop, wake, thread: Some(thread) })
+    Ok(Watch { stop, paths, thread: Some(thread) })
 }
 
 impl Watch {
-    /// Which files are watched, to be changed at any time; takes effect within half a second.
-    pub fn watched(&self) -> Watched {
-        self.watched.clone()
+    /// Which files are looked at.
+    pub const fn paths(&self) -> &WatchedPaths {
+        &self.paths
     }
 }
 
@@ -87,7 +95,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         // Full: a wake-up is pending, which will do.
-        let _ = self.wake.try_send(());
+        let _ = self.paths.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             // A panic of `on_change` has been reported by the panic hook.
             let _ = thread.join();
@@ -95,23 +103,38 @@ impl Drop for Watch {
     }
 }
 
-/// Sends a wake-up for every event in the folders of `paths`.
-fn folder_events(paths: &[PathBuf], wake: SyncSender<()>) -> Option<RecommendedWatcher> {
-    let result = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| !is_reading(event.kind)) {
-            let _ = wake.try_send(());
-        }
-    });
-    let mut watcher = result.inspect_err(warn_of).ok()?;
-    let mut folders: Vec<_> = paths.iter().map(|path| folder_of(path)).collect();
-    folders.sort();
-    folders.dedup();
-    for folder in folders {
-        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-            warn_of(&error);
-        }
+/// Sends a wake-up for every event in the folders of the watched files.
+struct FolderEvents {
+    /// `None` where the system has none to give.
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl FolderEvents {
+    fn new(wake: SyncSender<()>) -> Self {
+        let result = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if event.is_ok_and(|event| !is_reading(event.kind)) {
+                let _ = wake.try_send(());
+            }
+        });
+        Self { watcher: result.inspect_err(warn_of).ok(), folders: BTreeSet::new() }
     }
-    Some(watcher)
+
+    /// Watches the folders of these files, and no others any more.
+    fn watch(&mut self, paths: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeSet<_> = paths.iter().map(|path| folder_of(path).to_owned()).collect();
+        for folder in self.folders.difference(&wanted) {
+            // One that is gone need not be left.
+            let _ = watcher.unwatch(folder);
+        }
+        for folder in wanted.difference(&self.folders) {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                warn_of(&error);
+            }
+        }
+        self.folders = wanted;
+    }
 }
 
 /// Reading is not news, least of all our own: it would wake us for ever.
@@ -131,44 +154,33 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 struct Follower {
-    watched: Watched,
-    /// Those of `watched`, as they were last looked at.
-    paths: Vec<PathBuf>,
+    paths: WatchedPaths,
+    events: FolderEvents,
     woken: Receiver<()>,
-    wake: SyncSender<()>,
     stop: Arc<AtomicBool>,
-    /// Dropped, there are no events.
-    watcher: Option<RecommendedWatcher>,
 }
 
 impl Follower {
-    fn follow(mut self, first: Vec<Option<u64>>, mut on_change: impl FnMut()) {
-        let mut seen = first;
+    fn follow(&mut self, first: Vec<Option<u64>>, mut on_change: impl FnMut()) {
+        let (mut paths, mut seen) = (self.paths.load(), first);
         while self.wait(POLL) {
             // However busy the folder is, ten looks a second are enough.
             self.rest();
-            self.take_up(&mut seen);
-            if fingerprints(&self.paths) == seen {
+            let wanted = self.paths.load();
+            let others = wanted != paths;
+            if others {
+                self.events.watch(&wanted);
+                paths = wanted;
+            }
+            if !others && fingerprints(&paths) == seen {
                 continue;
             }
-            let now = settle(|| fingerprints(&self.paths), || self.rest());
-            if now != seen && !self.stopped() {
+            let now = settle(|| fingerprints(&paths), || self.rest());
+            if (others || now != seen) && !self.stopped() {
                 seen = now;
                 on_change();
             }
         }
-    }
-
-    /// Goes on with the files that are to be watched now; what is new among them was never seen.
-    fn take_up(&mut self, seen: &mut Vec<Option<u64>>) {
-        let wanted = self.watched.lock().clone();
-        if wanted == self.paths {
-            return;
-        }
-        let known = |path: &PathBuf| self.paths.iter().position(|known| known == path).and_then(|at| seen[at]);
-        *seen = wanted.iter().map(known).collect();
-        self.watcher = folder_events(&wanted, self.wake.clone());
-        self.paths = wanted;
     }
 
     /// Waits for a wake-up, at most for `limit`; false when it is time to end.
@@ -332,21 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn follows_a_changed_list_of_files() {
+    fn sees_changes_of_files_that_were_named_later() {
+        let watched = Watched::new(plain);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let elsewhere = tempfile::tempdir().expect("a temporary folder");
-        let (first, second) = (folder.path().join("a"), elsewhere.path().join("b"));
-        fs::write(&first, "1").expect("writable");
-        fs::write(&second, "1").expect("writable");
-        let (send, reports) = channel();
-        let watch = watch(vec![first.clone()], move || {
-            let _ = send.send(());
-        })
-        .expect("a thread");
-        watch.watched().set(vec![first, second.clone()]);
-        reports.recv_timeout(BOUND).expect("what is new counts as changed");
-        fs::write(&second, "2").expect("writable");
-        reports.recv_timeout(BOUND).expect("and is watched from then on");
+        let later = folder.path().join("later.pem");
+        fs::write(&later, "1").expect("writable");
+        let first = watched.folder.path().join("rollout.toml");
+        watched.watch.paths().set(vec![first, later.clone()]);
+        watched.sees(Some("1"));
+        fs::write(&later, "2").expect("writable");
+        watched.sees(Some("1"));
     }
 
     #[test]

@@ -4,14 +4,26 @@
 //! other.
 
 mod event;
+mod finish;
+mod preview;
+mod report;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::config::{Fault, Struck};
+use crate::percent::Percent;
+
 pub use event::{Event, EventKind, PastVerdict};
-pub use status::{DependencyStatus, Evidence, FileStatus, Percents, Rates, Status, VerdictStatus, WindowRates};
+pub use finish::Finish;
+pub use preview::{Consequence, Load, PlannedGate, Preview};
+pub use report::{Dora, Hour, Report, dora};
+pub use status::{
+    DependencyStatus, DrillStatus, Evidence, FileStatus, Percents, Rates, Status, VerdictStatus, WindowRates,
+};
 
 /// Verbs that wait for the control plane, which takes them ten times a second or faster; more callers wait their turn.
 const WAITING: usize = 64;
@@ -59,6 +71,36 @@ pub struct Order {
     pub reason: Option<String>,
 }
 
+/// A fault to be injected into V2's calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrillOrder {
+    /// Into which dependency's.
+    pub dependency: String,
+    /// What goes wrong.
+    pub fault: Fault,
+    /// With this share of the calls.
+    pub share: Percent,
+    /// With which calls.
+    pub struck: Struck,
+    /// For how long at most.
+    pub lasts: Duration,
+    /// Who wants it.
+    pub by: Option<String>,
+}
+
+/// Something that was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Of which dependency.
+    pub dependency: String,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// Who wanted to know.
+    pub by: Option<String>,
+    /// In words.
+    pub text: String,
+}
+
 /// Why an order was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -83,6 +125,12 @@ pub enum Refusal {
 pub enum Ask {
     /// A verb.
     Order(Order, oneshot::Sender<Result<Event, Refusal>>),
+    /// A drill; answered when it has begun.
+    Drill(DrillOrder, oneshot::Sender<Result<Event, Refusal>>),
+    /// Something that was found out, to be recorded.
+    Note(Note, oneshot::Sender<Result<Event, Refusal>>),
+    /// What would change if the rollout file had this content.
+    Plan(String, oneshot::Sender<Result<Vec<Preview>, String>>),
     /// Read both files again now. Answers with what is wrong, if anything is.
     Reload(oneshot::Sender<Result<(), String>>),
 }
@@ -138,6 +186,37 @@ impl Console {
         let (answer, answered) = oneshot::channel();
         self.asks.send(Ask::Order(order, answer)).await.map_err(|_| Refusal::Closing)?;
         answered.await.map_err(|_| Refusal::Closing)?
+    }
+
+    /// Begins a drill.
+    ///
+    /// # Errors
+    /// As [`Refusal`] tells.
+    pub async fn drill(&self, order: DrillOrder) -> Result<Event, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::Drill(order, answer)).await.map_err(|_| Refusal::Closing)?;
+        answered.await.map_err(|_| Refusal::Closing)?
+    }
+
+    /// Has something recorded that was found out.
+    ///
+    /// # Errors
+    /// As [`Refusal`] tells.
+    pub async fn note(&self, note: Note) -> Result<Event, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::Note(note, answer)).await.map_err(|_| Refusal::Closing)?;
+        answered.await.map_err(|_| Refusal::Closing)?
+    }
+
+    /// Asks what would change if the rollout file had this content.
+    ///
+    /// # Errors
+    /// What is wrong with it, as `file:line:column: reason`, a line each.
+    pub async fn plan(&self, rollout: String) -> Result<Vec<Preview>, String> {
+        let (answer, answered) = oneshot::channel();
+        let closing = || Refusal::Closing.to_string();
+        self.asks.send(Ask::Plan(rollout, answer)).await.map_err(|_| closing())?;
+        answered.await.map_err(|_| closing())?
     }
 
     /// Has both files read again, and waits for the result.

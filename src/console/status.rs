@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
+use crate::config::Struck;
 use crate::percent::Percent;
 use crate::revision::Revision;
 use crate::stage::{Phase, Stage};
@@ -67,10 +68,32 @@ pub struct DependencyStatus {
     pub hit_rates: BTreeMap<String, Rates>,
     /// What the gate says; absent in the stages that are not judged.
     pub verdict: Option<VerdictStatus>,
+    /// The drill under way, or the last one of this process.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drill: Option<DrillStatus>,
     /// The step after this one.
     pub next_step: Option<Percent>,
     /// The last events, newest first.
     pub events: Vec<Event>,
+}
+
+/// A drill: a fault that was injected on purpose, and what the gate made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DrillStatus {
+    /// The number of the event that began it.
+    pub id: u64,
+    /// What went wrong, as on the command line.
+    pub fault: String,
+    /// With this share of the calls of V2.
+    pub share: Percent,
+    /// With those that no consumer waits for, or with those whose answer a consumer gets.
+    pub struck: Struck,
+    /// The fault is taken out.
+    pub is_over: bool,
+    /// From the injection to the gate's alarm, seconds; absent while there is none.
+    pub detected_s: Option<f64>,
+    /// From the injection to the end of V2's exposure, seconds: the rollback. Absent where nobody was exposed, or none came.
+    pub restored_s: Option<f64>,
 }
 
 /// Percents of bucketing keys.

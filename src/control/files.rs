@@ -85,10 +85,9 @@ impl Files {
         Ok(reloaded)
     }
 
-    /// What to watch.
+    /// What to watch: both files, and those that the first one names.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let both = [&self.config, &self.rollout].into_iter();
-        both.chain(self.deployment.secret_files()).cloned().collect()
+        [self.config.clone(), self.rollout.clone()].into_iter().chain(self.deployment.files()).collect()
     }
 
     /// The content of `crossfade.toml` in force.
@@ -156,6 +155,14 @@ impl Files {
 
     fn parse(&self, text: &str, deployment: &Deployment) -> Result<Rollouts, Problems> {
         config::parse_rollouts(text, &self.rollout, Some(deployment))
+    }
+
+    /// What a rollout file of this content would say.
+    ///
+    /// # Errors
+    /// What is wrong with it, as `file:line:column: reason`, a line each.
+    pub fn try_rollouts(&self, text: &str) -> Result<Rollouts, String> {
+        self.parse(text, &self.deployment).map_err(|problems| problems.to_string())
     }
 
     fn take_deployment(&mut self, deployment: Deployment, needs_restart: Vec<String>, reloaded: &mut Reloaded) {

@@ -1,13 +1,17 @@
 //! One dependency as the control plane sees it: what people want, the evidence, the judge, and the ladder.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::drill::Running;
 use super::show;
 use crate::config::{self, Dependency, Rollout};
-use crate::console::VerdictStatus;
-use crate::gate::{self, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict};
+use crate::console::{Verb, VerdictStatus};
+use crate::gate::{
+    self, Counts, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict,
+};
 use crate::percent::Percent;
 use crate::stage::Stage;
 use crate::telemetry::Report;
@@ -23,12 +27,16 @@ pub(super) struct Migration {
     ladder: Ladder,
     /// In the stages that are judged.
     judge: Option<Judge>,
+    /// What was reported since the last tick, by route and start.
+    seen: BTreeMap<(usize, u64), Counts>,
     /// What people were shown last.
     shown: Option<(Kind, Reason)>,
     /// A step up that is being recorded.
     rise: Option<Rise>,
     /// Not more than this is in force until a batch with this number is on the disk.
     cap: Option<(Percent, u64)>,
+    /// A fault on purpose, under way or over.
+    drill: Option<Running>,
 }
 
 /// A step up that the evidence supports, and that is not in force before it is recorded.
@@ -55,6 +63,17 @@ impl SavedMigration {
     pub(super) fn effective(&self) -> Percent {
         self.ladder.effective()
     }
+}
+
+/// What came in force because it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing.
+    None,
+    /// What people raised.
+    Freed,
+    /// A step up of the gate.
+    Risen,
 }
 
 /// What follows from one input.
@@ -85,7 +104,17 @@ impl Migration {
         };
         let changed = saved.is_some_and(|saved| saved.entry != entry) || *ladder.plan() != plan;
         let reaction = if changed { ladder.edit(plan, Touched::Entry, unix_s) } else { Reaction::default() };
-        let mut migration = Self { dependency, rollout, ladder, judge: None, shown: None, rise: None, cap: None };
+        let mut migration = Self {
+            dependency,
+            rollout,
+            ladder,
+            judge: None,
+            seen: BTreeMap::new(),
+            shown: None,
+            rise: None,
+            cap: None,
+            drill: None,
+        };
         migration.judge = migration.new_judge(evidence, now);
         migration.instruct(&reaction, now);
         (migration, reaction.events)
@@ -122,7 +151,31 @@ impl Migration {
 
     /// What requests go by.
     pub(super) fn plan(&self) -> config::Plan {
-        config::Plan { rollout: self.rollout.clone(), allowed: self.ladder.allowed(), effective: self.in_force() }
+        config::Plan {
+            rollout: self.rollout.clone(),
+            allowed: self.ladder.allowed(),
+            effective: self.in_force(),
+            drill: self.drill.as_ref().and_then(Running::in_force),
+        }
+    }
+
+    /// The drill under way, or the last one.
+    pub(super) const fn drill(&self) -> Option<&Running> {
+        self.drill.as_ref()
+    }
+
+    pub(super) const fn drill_mut(&mut self) -> Option<&mut Running> {
+        self.drill.as_mut()
+    }
+
+    pub(super) fn begin_drill(&mut self, drill: Running) {
+        self.drill = Some(drill);
+    }
+
+    /// What was seen during a drill is no evidence of V2.
+    pub(super) fn forget_evidence(&mut self, now: u64) {
+        self.settle(now);
+        self.instruct(&Reaction { events: Vec::new(), restart: Some(Restart::Again) }, now);
     }
 
     /// The share of keys that V2 serves: never more than the ladder says, and never more than is recorded.
@@ -130,15 +183,25 @@ impl Migration {
         self.cap.map_or(self.ladder.effective(), |(cap, _)| cap.min(self.ladder.effective()))
     }
 
-    /// Evidence that a worker reported. What an older configuration's routes saw is not evidence for this one's.
+    /// Evidence that a worker reported; judged with the next tick. What an older configuration's routes saw is not evidence
+    /// for this one's.
     pub(super) fn observe(&mut self, report: &Report) {
-        let Some(judge) = &mut self.judge else { return };
-        if judge.route_name(report.route.index) != Some(&report.route.route) {
-            return;
+        let Some(judge) = &self.judge else { return };
+        if judge.route_name(report.route.index) == Some(&report.route.route) {
+            for (start, counts) in report.tally.cohorts() {
+                self.see(report.route.index, *start, counts);
+            }
         }
-        for (start, counts) in report.tally.cohorts() {
-            judge.observe(report.route.index, *start, counts);
-        }
+    }
+
+    /// Counts of requests of one route that started in one tick.
+    pub(super) fn see(&mut self, route: usize, start: u64, counts: &Counts) {
+        self.seen.entry((route, start)).or_default().add(counts);
+    }
+
+    /// What the next tick will judge, in a fixed order: the same counts have to lead to the same verdict again.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (usize, u64, Counts)> {
+        self.seen.iter().map(|((route, start), counts)| (*route, *start, *counts))
     }
 
     /// Lets time pass, judges, and goes down the ladder. A step up is only proposed, and only where it `may_rise`.
@@ -146,6 +209,9 @@ impl Migration {
         let Some(judge) = &mut self.judge else {
             return Outcome { events: Vec::new(), evidence: None, verdict: None, rise: None };
         };
+        for ((route, start), counts) in std::mem::take(&mut self.seen) {
+            judge.observe(route, start, &counts);
+        }
         judge.tick(now.saturating_sub(LAG));
         let verdict = *judge.verdict();
         if matches!(verdict.kind, Kind::Freeze | Kind::Rollback) {
@@ -192,19 +258,21 @@ impl Migration {
         }
     }
 
-    /// A batch, and all before it, are on the disk: what waited for it is in force. Says whether anything did.
-    pub(super) fn landed(&mut self, batch: u64, now: u64) -> bool {
+    /// A batch, and all before it, are on the disk: what waited for it is in force. Says what did.
+    pub(super) fn landed(&mut self, batch: u64, now: u64) -> Effect {
         let risen = self.rise.take_if(|rise| rise.batch <= batch);
         let is_free = self.cap.take_if(|(_, waits)| *waits <= batch).is_some();
-        let Some(Rise { ladder, restart, .. }) = risen else { return is_free };
+        let Some(Rise { ladder, restart, .. }) = risen else {
+            return if is_free { Effect::Freed } else { Effect::None };
+        };
         self.ladder = ladder;
         self.instruct(&Reaction { events: Vec::new(), restart }, now);
-        true
+        Effect::Risen
     }
 
     /// A batch is not on the disk: the step up in it does not happen. Returns its events, which did not happen either.
-    pub(super) fn failed(&mut self, batch: u64) -> Vec<u64> {
-        self.rise.take_if(|rise| rise.batch <= batch).map(|rise| rise.ids).unwrap_or_default()
+    pub(super) fn failed(&mut self, batch: u64) -> Option<Vec<u64>> {
+        self.rise.take_if(|rise| rise.batch <= batch).map(|rise| rise.ids)
     }
 
     /// Something else happens while a step up is being recorded: the ladder goes up first, but nothing comes in force.
@@ -240,6 +308,9 @@ impl Migration {
             return Vec::new();
         }
         let reaction = self.ladder.edit(plan_of(self.rollout.as_deref()), touched, unix_s);
+        if !same_routes {
+            self.seen.clear();
+        }
         let saved = self.judge.as_ref().filter(|_| same_routes).map(Judge::save);
         self.judge = self.new_judge(saved.as_ref(), now);
         self.instruct(&reaction, now);
@@ -247,10 +318,27 @@ impl Migration {
         if same_entry { Vec::new() } else { reaction.events }
     }
 
+    /// Where the ladder would be if the rollout entry were this one, and whether the evidence would be lost.
+    pub(super) fn if_edited(&self, rollout: Option<&Rollout>, unix_s: i64) -> (Ladder, bool) {
+        let mut ladder = self.rise.as_ref().map_or(&self.ladder, |rise| &rise.ladder).clone();
+        if rollout == self.rollout.as_deref() {
+            return (ladder, false);
+        }
+        let touched = self.touched(&self.dependency, rollout);
+        let reaction = ladder.edit(plan_of(rollout), touched, unix_s);
+        (ladder, reaction.restart.is_some() && self.judge.is_some())
+    }
+
     /// Carries out what a person wants.
-    pub(super) fn order(&mut self, now: u64, act: impl FnOnce(&mut Ladder) -> Reaction) -> Vec<gate::Event> {
+    pub(super) fn order(&mut self, now: u64, unix_s: i64, verb: Verb) -> Vec<gate::Event> {
         self.settle(now);
-        let reaction = act(&mut self.ladder);
+        let ladder = &mut self.ladder;
+        let reaction = match verb {
+            Verb::Approve => ladder.approve(),
+            Verb::Pause => ladder.pause(unix_s),
+            Verb::Resume => ladder.resume(unix_s),
+            Verb::Rollback => ladder.rollback(unix_s),
+        };
         self.instruct(&reaction, now);
         reaction.events
     }

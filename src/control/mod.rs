@@ -1,13 +1,20 @@
 //! The control plane: ten times a second it takes the workers' reports, judges, publishes, and records.
 
+mod drill;
 mod files;
+mod journal;
 mod migration;
+mod minutes;
 mod outbox;
 mod plane;
-mod record;
+mod preview;
+mod recorder;
+mod recording;
+mod replay;
 mod show;
 mod state;
 mod tell;
 
 pub use files::Files;
 pub use plane::{Control, OpenError};
+pub use replay::{Backtest, Decision, ReplayError, backtest};

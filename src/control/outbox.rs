@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::console::{Event, PastVerdict};
-use crate::store::{Batch, Ledger};
+use crate::store::{Batch, Block, Ledger};
 
 /// Records of each kind that wait at most; beyond that the oldest is lost, and counted.
 const MOST_WAITING: usize = 20_000;
@@ -66,6 +66,7 @@ pub(super) struct Outbox {
     events: Line<Event>,
     verdicts: Line<PastVerdict>,
     minutes: Line<Minute>,
+    blocks: Line<Block>,
     /// The next batch is due at once, and has the state.
     is_urgent: bool,
     /// The batch at the disk, and since when.
@@ -92,6 +93,7 @@ impl Outbox {
             events: Line::new(),
             verdicts: Line::new(),
             minutes: Line::new(),
+            blocks: Line::new(),
             is_urgent: true,
             flying: None,
             number: 0,
@@ -110,9 +112,9 @@ impl Outbox {
         self.lost += u64::from(self.verdicts.put(verdict));
     }
 
-    #[expect(dead_code, reason = "the minute windows come with the next change")]
     pub(super) fn minute(&mut self, minute: Minute) {
         self.lost += u64::from(self.minutes.put(minute));
+        self.is_urgent = true;
     }
 
     /// The state has changed, and is to be saved.
@@ -143,15 +145,20 @@ impl Outbox {
         (waiting as u64, self.lost)
     }
 
-    /// Sends the next batch if one is due and the disk is free; `state` is what the next process goes on with.
-    pub(super) fn pump(&mut self, state: impl FnOnce() -> Vec<u8>) {
+    /// Whether the next batch is due, and the disk is free.
+    pub(super) fn is_due(&self) -> bool {
         let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
-        if self.flying.is_some() || is_early || !self.is_urgent {
-            return;
+        self.flying.is_none() && !is_early && self.is_urgent
+    }
+
+    /// Sends the next batch. `state` is what the next process goes on with, `block` what was recorded since the last batch.
+    pub(super) fn send(&mut self, state: Vec<u8>, block: Option<Block>) {
+        if let Some(block) = block {
+            self.lost += u64::from(self.blocks.put(block));
         }
         let json = |value: serde_json::Result<Vec<u8>>| value.expect("plain data can always be written as JSON");
         let batch = Batch {
-            state: Some(state()),
+            state: Some(state),
             events: self.events.fly().map(|it| (it.id, json(serde_json::to_vec(it)))).collect(),
             verdicts: self
                 .verdicts
@@ -163,6 +170,7 @@ impl Outbox {
                 .fly()
                 .map(|it| (it.dependency.clone(), it.route.clone(), it.hour, it.record.clone()))
                 .collect(),
+            blocks: self.blocks.fly().cloned().collect(),
         };
         self.number += 1;
         self.is_urgent = false;
@@ -202,6 +210,7 @@ impl Outbox {
         self.trouble = written.as_ref().err().cloned();
         self.verdicts.land(written.is_ok());
         self.minutes.land(written.is_ok());
+        self.blocks.land(written.is_ok());
         self.events.land(written.is_ok())
     }
 }

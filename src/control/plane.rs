@@ -8,20 +8,29 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::drill::{self, Running, Traffic};
 use super::files::{Files, Reloaded};
-use super::migration::{Migration, SavedMigration};
+use super::journal::Journal;
+use super::migration::{Effect, Migration, SavedMigration};
+use super::minutes::Minutes;
 use super::outbox::{Landed, Outbox};
-use super::record::Record;
+use super::preview;
+use super::recorder::Recorder;
+use super::recording::{Config, Judged, Now, Record, Seen};
+use super::replay;
 use super::show;
 use super::state::{self, Saved};
 use super::tell::{self, Cause};
+use crate::backend::Backend;
 use crate::config::{Dependency, Deployment, Handle, Live, Problems, Rollouts};
-use crate::console::{Ask, Desk, Event, Order, PastVerdict, Refusal, Status, Verb};
+use crate::console::{
+    Ask, Desk, DrillOrder, Event, EventKind, Note, Order, PastVerdict, Preview, Refusal, Status, Verb,
+};
 use crate::gate;
 use crate::percent::Percent;
 use crate::revision::Revision;
 use crate::store::{DataDir, Ledger, LedgerError, Reader};
-use crate::telemetry::{LedgerTotals, Report, Totals};
+use crate::telemetry::{LedgerTotals, Report, Totals, WINDOWS};
 
 /// The time between two looks of the judge.
 const TICK: Duration = Duration::from_millis(100);
@@ -39,11 +48,15 @@ pub struct Control {
     files: Files,
     revision: Revision,
     migrations: Vec<Migration>,
-    record: Record,
+    record: Journal,
     live: Handle,
     totals: Arc<Totals>,
     desk: Desk,
     outbox: Outbox,
+    minutes: Minutes,
+    recorder: Recorder,
+    /// By dependency: grows when anything about it changes that the recording does not hold.
+    generations: BTreeMap<String, (Arc<Dependency>, u64)>,
     ledger: Reader,
     last_verdict: u64,
     /// Those who asked for something, and are told once it is recorded.
@@ -81,7 +94,7 @@ impl Control {
         totals: Arc<Totals>,
         origin: Instant,
     ) -> Result<Self, OpenError> {
-        let (ledger, found) = Ledger::open(&data_dir.ledger(), &data_dir.gate_state()).map_err(OpenError::Ledger)?;
+        let (ledger, found) = Ledger::open(&data_dir).map_err(OpenError::Ledger)?;
         let saved = found.state.as_deref().and_then(state::read);
         let last_good = saved.as_ref().map(|saved| saved.rollout.as_str());
         let reloaded = files.open_rollout(last_good).map_err(OpenError::Rollout)?;
@@ -94,7 +107,7 @@ impl Control {
         });
         let reader = ledger.reader();
         let last_event = state::first_numbers_after(found.last_event.max(saved.last_event), &found);
-        let record = Record::new(last_event, state::past_events(&reader), desk.events.clone(), Arc::clone(&totals));
+        let record = Journal::new(last_event, state::past_events(&reader), desk.events.clone(), Arc::clone(&totals));
         let revision = files.revision(saved.revision);
         let mut control = Self {
             files,
@@ -105,6 +118,9 @@ impl Control {
             totals,
             desk,
             outbox: Outbox::new(ledger, found.unavailable.clone()),
+            minutes: Minutes::default(),
+            recorder: Recorder::default(),
+            generations: BTreeMap::new(),
             ledger: reader,
             last_verdict: state::first_numbers_after(found.last_verdict, &found),
             promises: Vec::new(),
@@ -112,7 +128,7 @@ impl Control {
             _data_dir: data_dir,
         };
         control.count_reload(&reloaded);
-        control.set_migrations(&saved.migrations);
+        control.set_migrations(saved.migrations, true);
         control.save();
         // A disk that does not answer holds up nothing but what has to be recorded first.
         if let Ok(landed) = tokio::time::timeout(PROMISE, control.outbox.landed()).await {
@@ -133,13 +149,13 @@ impl Control {
         self.live.clone()
     }
 
-    /// Runs until the last worker has made its last report. `nudged` tells that a file may have changed, `adopted` hears
-    /// of every reload.
+    /// Runs until the last worker has made its last report. `nudged` tells that a file may have changed, `applied` hears
+    /// of what was applied.
     pub async fn run(
         mut self,
         mut reports: mpsc::Receiver<Vec<Report>>,
         mut nudged: mpsc::Receiver<()>,
-        adopted: impl Fn(&Files),
+        applied: impl Fn(&Files),
     ) {
         let mut beat = tokio::time::interval(TICK);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -157,9 +173,9 @@ impl Control {
                     Some(reports) => self.take(&reports),
                     None => break,
                 },
-                Some(ask) = self.desk.asks.recv() => self.answer(ask, &adopted),
+                Some(ask) = self.desk.asks.recv() => self.answer(ask, &applied),
                 Some(()) = nudged.recv() => {
-                    self.reload(&adopted);
+                    self.reload(&applied);
                 }
             }
         }
@@ -169,6 +185,10 @@ impl Control {
     /// The last state goes to the disk, and who waits for an answer gets it.
     async fn end(mut self) {
         self.show();
+        let names: Vec<&str> = self.migrations.iter().map(Migration::name).collect();
+        for minute in self.minutes.take_rest(&names) {
+            self.outbox.minute(minute);
+        }
         self.outbox.urge();
         let last = self.outbox.next();
         let everything = async {
@@ -195,7 +215,13 @@ impl Control {
                 self.record.announce(event);
             }
         } else {
-            let ids: Vec<u64> = self.migrations.iter_mut().flat_map(|migration| migration.failed(number)).collect();
+            let mut ids = Vec::new();
+            for (index, migration) in self.migrations.iter_mut().enumerate() {
+                if let Some(withdrawn) = migration.failed(number) {
+                    self.recorder.put(&Record::Fell(index));
+                    ids.extend(withdrawn);
+                }
+            }
             self.outbox.withdraw(&ids);
             self.record.withdraw(&ids);
             self.show();
@@ -206,12 +232,16 @@ impl Control {
 
     /// What waited for this batch is in force.
     fn take_effect(&mut self, batch: u64) {
-        let now = self.now();
-        let mut has_risen = false;
-        for migration in &mut self.migrations {
-            has_risen |= migration.landed(batch, now);
+        let now = self.moment();
+        let mut is_news = false;
+        for (index, migration) in self.migrations.iter_mut().enumerate() {
+            let effect = migration.landed(batch, now.tick);
+            is_news |= effect != Effect::None;
+            if effect == Effect::Risen {
+                self.recorder.put(&Record::Risen(now, index));
+            }
         }
-        if has_risen {
+        if is_news {
             self.publish();
             self.show();
         }
@@ -238,6 +268,7 @@ impl Control {
         let mut totals = self.totals.lock();
         for report in reports {
             totals.add(report, second);
+            self.minutes.count(report);
             if let Some(migration) = self.migrations.iter_mut().find(|it| it.name() == report.route.dependency) {
                 migration.observe(report);
             }
@@ -245,9 +276,17 @@ impl Control {
     }
 
     fn tick(&mut self, beats: u64) {
-        let (now, unix_s) = (self.now(), unix_now());
+        let moment = self.moment();
+        let unix_s = moment.unix_s;
+        let may_rise = self.outbox.trouble().is_none();
+        self.record_tick(moment, may_rise);
         for index in 0..self.migrations.len() {
-            self.judge(index, now, unix_s);
+            self.judge(index, moment, may_rise);
+        }
+        self.end_drills(moment);
+        let names: Vec<&str> = self.migrations.iter().map(Migration::name).collect();
+        for minute in self.minutes.take_ended(unix_s, &names) {
+            self.outbox.minute(minute);
         }
         if beats.is_multiple_of(SHOW_EACH) {
             self.show();
@@ -261,9 +300,8 @@ impl Control {
 
     /// A step down is in force before it is saved, a step up is saved before it is in force: whenever the process dies, what
     /// the next one allows was allowed by this one.
-    fn judge(&mut self, index: usize, now: u64, unix_s: i64) {
-        let may_rise = self.outbox.trouble().is_none();
-        let outcome = self.migrations[index].tick(now, unix_s, may_rise);
+    fn judge(&mut self, index: usize, now: Now, may_rise: bool) {
+        let outcome = self.migrations[index].tick(now.tick, now.unix_s, may_rise);
         if let Some(verdict) = outcome.verdict {
             self.count_verdict(index, &verdict);
         }
@@ -272,6 +310,9 @@ impl Control {
         }
         if outcome.rise.is_none() {
             self.publish();
+        }
+        if let Some(drill) = self.migrations[index].drill_mut() {
+            drill.hear(&outcome.events);
         }
         let rollouts = Arc::clone(self.files.rollouts());
         let cause = Cause { evidence: outcome.evidence, ..self.cause(&rollouts) };
@@ -284,15 +325,24 @@ impl Control {
         self.show();
     }
 
-    fn answer(&mut self, ask: Ask, adopted: &impl Fn(&Files)) {
+    fn answer(&mut self, ask: Ask, applied: &impl Fn(&Files)) {
         // Whoever asked may have left meanwhile; what was asked is done all the same.
         match ask {
             Ask::Order(order, answer) => {
                 let done = self.order(&order);
                 self.promise(|| drop(answer.send(done)));
             }
+            Ask::Drill(order, answer) => {
+                let begun = self.drill(&order);
+                self.promise(|| drop(answer.send(begun)));
+            }
+            Ask::Note(note, answer) => {
+                let noted = self.note(note);
+                self.promise(|| drop(answer.send(noted)));
+            }
+            Ask::Plan(rollout, answer) => drop(answer.send(self.plan(&rollout))),
             Ask::Reload(answer) => {
-                let reloaded = self.reload(adopted);
+                let reloaded = self.reload(applied);
                 let reasons: Vec<String> = reloaded.failed.into_iter().map(|failure| failure.reason).collect();
                 self.promise(move || {
                     drop(answer.send(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n")) }));
@@ -301,23 +351,74 @@ impl Control {
         }
     }
 
-    fn order(&mut self, order: &Order) -> Result<Event, Refusal> {
-        let Some(index) = self.migrations.iter().position(|it| it.name() == order.dependency) else {
+    fn find(&self, name: &str) -> Result<usize, Refusal> {
+        self.migrations.iter().position(|it| it.name() == name).ok_or_else(|| {
             let known = self.migrations.iter().map(|it| it.name().to_owned()).collect();
-            return Err(Refusal::UnknownDependency { name: order.dependency.clone(), known });
-        };
-        let (now, unix_s) = (self.now(), unix_now());
+            Refusal::UnknownDependency { name: name.to_owned(), known }
+        })
+    }
+
+    /// Begins a drill.
+    fn drill(&mut self, order: &DrillOrder) -> Result<Event, Refusal> {
+        let index = self.find(&order.dependency)?;
+        let migration = &self.migrations[index];
+        drill::check(order, migration, self.traffic(migration.name()))?;
+        let event = self.note_of(index, EventKind::Drill, order.by.clone(), drill::warning(order, migration));
+        self.migrations[index].begin_drill(Running::begin(order, event.id));
+        self.publish();
+        self.show();
+        Ok(event)
+    }
+
+    /// V2's calls per second in the last minute.
+    fn traffic(&self, name: &str) -> Traffic {
+        let second = self.second();
+        let mut totals = self.totals.lock();
+        let counted = totals.dependency(name, second);
+        let seconds = (WINDOWS[0].1 as f64).min(second.max(1) as f64);
+        let primaries = counted.primaries.sum(second, 0).rich as f64 / seconds;
+        let all = counted.backends[Backend::V2 as usize].sum(second, 0).samples() as f64 / seconds;
+        Traffic { shadows: (all - primaries).max(0.0), primaries }
+    }
+
+    /// Takes out faults whose time is over, and the evidence that they spoiled.
+    fn end_drills(&mut self, now: Now) {
+        for index in 0..self.migrations.len() {
+            if self.migrations[index].drill_mut().is_some_and(Running::end_if_due) {
+                self.publish();
+                self.recorder.put(&Record::Forgotten(now, index));
+                self.migrations[index].forget_evidence(now.tick);
+                let result = self.migrations[index].drill().map(Running::result).unwrap_or_default();
+                self.note_of(index, EventKind::Drill, Some("crossfade".to_owned()), result);
+                self.save();
+                self.show();
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) -> Result<Event, Refusal> {
+        let index = self.find(&note.dependency)?;
+        let event = self.note_of(index, note.kind, note.by, note.text);
+        self.show();
+        Ok(event)
+    }
+
+    fn note_of(&mut self, index: usize, kind: EventKind, by: Option<String>, text: String) -> Event {
+        let event = tell::note(&self.migrations[index], kind, (by, text), self.revision);
+        self.record(event, None)
+    }
+
+    fn order(&mut self, order: &Order) -> Result<Event, Refusal> {
+        let index = self.find(&order.dependency)?;
+        let moment = self.moment();
+        let Now { tick: now, unix_s } = moment;
         if order.verb == Verb::Rollback && self.migrations[index].dependency().v1.is_none() {
             return Err(Refusal::NotNow("there is no V1 to go back to: crossfade.toml has no `v1`".to_owned()));
         }
+        self.recorder.put(&Record::Order(moment, index, order.verb));
         let (migration, batch) = (&mut self.migrations[index], self.outbox.next());
         let before = migration.in_force();
-        let events = migration.order(now, |ladder| match order.verb {
-            Verb::Approve => ladder.approve(),
-            Verb::Pause => ladder.pause(unix_s),
-            Verb::Resume => ladder.resume(unix_s),
-            Verb::Rollback => ladder.rollback(unix_s),
-        });
+        let events = migration.order(now, unix_s, order.verb);
         migration.hold_back(before, batch);
         self.publish();
         let rollouts = Arc::clone(self.files.rollouts());
@@ -327,14 +428,28 @@ impl Control {
         event.ok_or_else(|| Refusal::NotNow(nothing_to_do(order.verb).to_owned()))
     }
 
-    fn reload(&mut self, adopted: &impl Fn(&Files)) -> Reloaded {
+    /// What would change if the rollout file had this content.
+    fn plan(&self, rollout: &str) -> Result<Vec<Preview>, String> {
+        let new = self.files.try_rollouts(rollout)?;
+        let (second, unix_s) = (self.second(), unix_now());
+        let mut totals = self.totals.lock();
+        let previews = self.migrations.iter().map(|migration| {
+            let (name, seconds) = (migration.name(), WINDOWS[1].1 as f64);
+            let seen = totals.dependency(name, second).primaries.sum(second, 1).samples();
+            let rate = (seen > 0).then(|| seen as f64 / seconds.min(second.max(1) as f64));
+            preview::preview(migration, new.entries.get(name).map(AsRef::as_ref), rate, unix_s)
+        });
+        Ok(previews.collect())
+    }
+
+    fn reload(&mut self, applied: &impl Fn(&Files)) -> Reloaded {
         let reloaded = self.files.reload();
         self.count_reload(&reloaded);
         let revision = self.files.revision(self.revision);
         if !reloaded.applied.is_empty() {
             self.revision = revision;
-            let edits = self.set_migrations(&BTreeMap::new());
-            adopted(&self.files);
+            let edits = self.set_migrations(BTreeMap::new(), false);
+            applied(&self.files);
             self.publish();
             let rollouts = Arc::clone(self.files.rollouts());
             for (index, events) in edits {
@@ -348,8 +463,13 @@ impl Control {
     }
 
     /// Fits the migrations to the configuration; what went on before goes on. Returns what changed, by index.
-    fn set_migrations(&mut self, saved: &BTreeMap<String, SavedMigration>) -> Vec<(usize, Vec<gate::Event>)> {
-        let (now, unix_s) = (self.now(), unix_now());
+    fn set_migrations(
+        &mut self,
+        saved: BTreeMap<String, SavedMigration>,
+        is_first: bool,
+    ) -> Vec<(usize, Vec<gate::Event>)> {
+        let moment = self.moment();
+        let Now { tick: now, unix_s } = moment;
         let mut old = std::mem::take(&mut self.migrations);
         let mut edits = Vec::new();
         let dependencies: Vec<Arc<Dependency>> = self.files.deployment().dependencies.clone();
@@ -375,7 +495,44 @@ impl Control {
         self.record.retain(|name| deployment.dependencies.iter().any(|it| it.name == name));
         self.totals.lock().retain(|name, route| is_configured(deployment, name, route));
         edits.retain(|(_, events)| !events.is_empty());
+        let config = self.config(moment, saved);
+        if is_first {
+            self.recorder.begin(config);
+        } else {
+            self.recorder.put(&Record::Edit(config));
+        }
         edits
+    }
+
+    /// For the recording: what the judges go by.
+    fn config(&mut self, now: Now, saved: BTreeMap<String, SavedMigration>) -> Config {
+        let dependencies = &self.files.deployment().dependencies;
+        let judged = dependencies.iter().map(|dependency| {
+            let known = self.generations.entry(dependency.name.clone()).or_insert_with(|| (Arc::clone(dependency), 0));
+            let is_same = known.0.differs_in_secrets_only(dependency);
+            *known = (Arc::clone(dependency), known.1 + u64::from(!is_same));
+            Judged::new(dependency, known.1)
+        });
+        let dependencies = judged.collect();
+        Config { now, rollout: self.files.rollout_text().to_owned(), dependencies, saved, continues: false }
+    }
+
+    /// What the judges are about to be told; a new file begins where the old one is full.
+    fn record_tick(&mut self, now: Now, may_rise: bool) {
+        if self.recorder.is_full() {
+            let saved = self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect();
+            let continues = !self.recorder.has_gap();
+            let config = self.config(now, saved);
+            self.recorder.begin(Config { continues, ..config });
+        }
+        let seen = self.migrations.iter().enumerate().flat_map(|(dependency, migration)| {
+            migration.seen().map(move |(route, start, counts)| Seen { dependency, route, start, counts })
+        });
+        self.recorder.put(&Record::Tick(now, may_rise, seen.collect()));
+    }
+
+    fn moment(&self) -> Now {
+        Now { tick: self.now(), unix_s: unix_now() }
     }
 
     /// Puts in force what files and ladders say; each request from now on sees all of it.
@@ -395,16 +552,16 @@ impl Control {
     }
 
     fn pump(&mut self) {
-        let state = || {
-            let state = Saved {
-                revision: self.revision,
-                last_event: self.record.last_id(),
-                rollout: self.files.rollout_text().to_owned(),
-                migrations: self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect(),
-            };
-            state::write(&state)
+        if !self.outbox.is_due() {
+            return;
+        }
+        let state = Saved {
+            revision: self.revision,
+            last_event: self.record.last_id(),
+            rollout: self.files.rollout_text().to_owned(),
+            migrations: self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect(),
         };
-        self.outbox.pump(state);
+        self.outbox.send(state::write(&state), self.recorder.take());
     }
 
     /// Nobody in particular: what the files say.
@@ -451,6 +608,7 @@ impl Control {
         let name = migration.name();
         if let Some(judge) = migration.judge() {
             self.last_verdict += 1;
+            self.recorder.put(&Record::Verdict(index, replay::said(verdict)));
             self.outbox.verdict(PastVerdict {
                 id: self.last_verdict,
                 time: Timestamp::now(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::journal::Journal;
 use super::migration::Migration;
-use super::record::Record;
 use crate::backend::Backend;
 use crate::console::{DependencyStatus, Evidence, Percents, Rates, VerdictStatus, WindowRates};
 use crate::gate::{Judge, Mode, Scope, Verdict};
@@ -30,7 +30,7 @@ pub(super) fn gauges(migration: &Migration) -> RolloutGauges {
 pub(super) fn status(
     migration: &Migration,
     totals: &mut DependencyTotals,
-    record: &Record,
+    record: &Journal,
     second: u64,
     unix_s: i64,
 ) -> DependencyStatus {
@@ -49,6 +49,7 @@ pub(super) fn status(
         slo: slo(migration),
         hit_rates: hit_rates(totals, second),
         verdict: migration.judge().zip(migration.shown(unix_s)).map(|(judge, shown)| verdict(judge, &shown)),
+        drill: migration.drill().map(|drill| drill.status().clone()),
         next_step: ladder.next_step(),
         events: record.of(migration.name()),
     }

@@ -56,6 +56,29 @@ pub(super) fn event(migration: &Migration, event: &gate::Event, cause: &Cause<'_
     }
 }
 
+/// Something that was found out, or done by a person besides the rollout: without number and time.
+pub(super) fn note(
+    migration: &Migration,
+    kind: EventKind,
+    (by, text): (Option<String>, String),
+    revision: Revision,
+) -> Event {
+    let allowed = migration.ladder().allowed();
+    Event {
+        id: 0,
+        time: Timestamp::default(),
+        dependency: migration.name().to_owned(),
+        kind,
+        revision,
+        change: None,
+        from: allowed,
+        to: allowed,
+        by: by.unwrap_or_else(|| "somebody".to_owned()),
+        reason: text,
+        verdict: None,
+    }
+}
+
 /// A file that could not be applied.
 pub(super) fn reload_failed(failure: &FileFailure, revision: Revision) -> Event {
     Event {

@@ -69,7 +69,7 @@ impl Counts {
     }
 
     /// Adds; a count that would pass `u32::MAX` stays there (four billion in one tick).
-    pub(super) fn add(&mut self, more: &Self) {
+    pub fn add(&mut self, more: &Self) {
         for (mine, more) in [
             (&mut self.started, more.started),
             (&mut self.rich, more.rich),

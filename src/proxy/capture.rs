@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
 
 use super::pair::Pair;
 use super::view::RouteView;
@@ -21,13 +23,15 @@ pub(super) struct Capture {
     kept: usize,
     size: u64,
     overflowed: bool,
+    /// Boxed, for few answers have any.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Capture {
     /// Keeps up to `score_body` bytes, and of all copies of the process no more than `shadow_memory` allows.
     pub(super) fn new(worker: &Worker, pair: &Pair) -> Self {
         let (route, memory, most) = (Rc::clone(pair.route()), worker.shadow_memory(), worker.limits().score_body);
-        Self { route, memory, most, pieces: Vec::new(), kept: 0, size: 0, overflowed: false }
+        Self { route, memory, most, pieces: Vec::new(), kept: 0, size: 0, overflowed: false, trailers: None }
     }
 
     /// Keeps nothing and only counts, since no rule looks at the content.
@@ -38,7 +42,7 @@ impl Capture {
     }
 
     /// One more piece. Past the bounds all pieces are given up, and only counting goes on.
-    pub(super) fn push(&mut self, piece: &Bytes) {
+    fn push(&mut self, piece: &Bytes) {
         self.size += piece.len() as u64;
         if self.overflowed || piece.is_empty() {
             return;
@@ -51,6 +55,20 @@ impl Capture {
         self.kept += piece.len();
         self.route.tally().shadow_memory += piece.len().cast_signed() as i64;
         self.pieces.push(piece.clone());
+    }
+
+    /// A piece of content, or what comes after it.
+    pub(super) fn frame(&mut self, frame: &Frame<Bytes>) {
+        match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) => self.push(data),
+            (None, Some(trailers)) => self.trailers = Some(Box::new(trailers.clone())),
+            (None, None) => {}
+        }
+    }
+
+    /// What came after the content.
+    pub(super) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 
     /// The content as scoring wants it.

@@ -225,6 +225,9 @@ impl Asked<'_> {
         complete.pair.route().tally().overhead(overhead);
         self.open.0.served_by(ServedBy::Backend(complete.backend));
         if complete.backend == Backend::V2 {
+            if complete.head.may_stream {
+                complete.pair.streams();
+            }
             self.worker.watch_deadline(&complete.pair, self.begun + self.target.dependency.v2.timeout);
         }
         let response = self.mark(answering.response, complete.backend, None);

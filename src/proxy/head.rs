@@ -1,6 +1,8 @@
 //! Heads on their way through: what belongs to one connection stays there (RFC 9110, section 7.6.1), the rest is passed on.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Uri, Version, request};
 
@@ -46,7 +48,13 @@ fn is_needed(name: &HeaderName) -> bool {
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
 pub(super) fn forwardable(mut head: request::Parts, has_content: bool) -> request::Parts {
+    let trailers = wants_trailers(&head.headers);
     strip_hop_by_hop(&mut head.headers);
+    if trailers {
+        // Trailers are passed on, so this much is true of us as well; gRPC servers insist on it.
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    join_cookies(&mut head);
     frame(&mut head.headers, has_content);
     // The consumer was told to continue as soon as its body was asked for.
     head.headers.remove(EXPECT);
@@ -54,6 +62,23 @@ pub(super) fn forwardable(mut head: request::Parts, has_content: bool) -> reques
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     head.uri = Uri::from(path);
     head
+}
+
+/// Whether `TE` names trailers (RFC 9110, section 10.1.4).
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// HTTP/2 may send a cookie in crumbs, which HTTP/1.1 has in one line (RFC 9113, section 8.2.3).
+fn join_cookies(head: &mut request::Parts) {
+    if head.version != Version::HTTP_2 || head.headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = head.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        head.headers.insert(COOKIE, whole);
+    }
 }
 
 /// Says the length of the content once and in one way. Without a word about it, hyper would take a GET to have none.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response, StatusCode};
 
+use super::fault;
 use super::pair::Pair;
-use super::scoring::Head;
+use super::scoring::{Head, may_stream};
 use super::tee::LegBody;
 use super::view::Target;
 use crate::backend::Backend;
+use crate::config::Fault;
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -20,6 +22,8 @@ pub(super) struct Leg {
     pub(super) method: Method,
     /// The request was conditional.
     pub(super) conditional: bool,
+    /// Of a drill.
+    fault: Option<Fault>,
 }
 
 /// The head of an answer, its content still to come.
@@ -38,7 +42,9 @@ impl Leg {
         conditional: bool,
     ) -> Option<Self> {
         let upstream = Rc::clone(target.upstream(backend)?);
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional })
+        let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
+        let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
+        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, fault })
     }
 
     /// The backend's `timeout`.
@@ -49,11 +55,11 @@ impl Leg {
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let called = self
-            .upstream
-            .call(request, due.into(), |what| self.pair.retrying(self.backend, what))
-            .await
-            .and_then(final_answer);
+        let called = match fault::before(self.fault, due).await {
+            Ok(()) => self.upstream.call(request, due.into(), |what| self.pair.retrying(self.backend, what)).await,
+            Err(error) => Err(error),
+        };
+        let called = called.map(|answer| fault::after(self.fault, answer)).and_then(final_answer);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
@@ -63,6 +69,7 @@ impl Leg {
                 status: response.status(),
                 headers: Head::headers(response.headers()),
                 latency,
+                may_stream: may_stream(response.headers()),
             };
             Answering { response, head }
         })

@@ -3,6 +3,7 @@
 mod account;
 mod capture;
 mod exchange;
+mod fault;
 mod head;
 mod leg;
 mod pair;

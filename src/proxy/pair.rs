@@ -27,6 +27,8 @@ pub(super) struct Pair {
     served: Cell<Option<Backend>>,
     /// The answer is there, and waits for a consumer that reads slowly.
     consumer_is_slow: Cell<bool>,
+    /// V2's answer has begun well, and may go on for ever.
+    streams: Cell<bool>,
     /// The gate no longer waits for V2's outcome, or never did.
     withdrawn: Cell<bool>,
     /// Sent by hand: in no hit rate, and nothing that the gate hears of.
@@ -65,6 +67,7 @@ impl Pair {
             legs: RefCell::new(legs),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
+            streams: Cell::new(false),
             withdrawn: Cell::new(false),
             probe: false,
             first_failed: Cell::new([None; 2]),
@@ -87,6 +90,7 @@ impl Pair {
             legs: RefCell::new(legs),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
+            streams: Cell::new(false),
             withdrawn: Cell::new(true),
             probe: true,
             first_failed: Cell::new([None; 2]),
@@ -144,11 +148,16 @@ impl Pair {
         self.consumer_is_slow.set(slow);
     }
 
-    /// V2's deadline has passed. Where its answer waits for the consumer, that is no evidence against V2: the gate is told
-    /// to wait no longer, instead of counting a fallback.
+    /// V2's answer, the primary's, has begun well and may go on for ever.
+    pub(super) fn streams(&self) {
+        self.streams.set(true);
+    }
+
+    /// V2's deadline has passed. Where its answer waits for the consumer, or may be a stream, that is no evidence against
+    /// V2: the gate is told to wait no longer, instead of counting a fallback.
     pub(super) fn deadline(&self) {
         let pending = self.legs.borrow()[Backend::V2 as usize] == Leg::Pending;
-        if pending && self.consumer_is_slow.get() && !self.withdrawn.replace(true) {
+        if pending && (self.consumer_is_slow.get() || self.streams.get()) && !self.withdrawn.replace(true) {
             self.route.tally().cohort(self.started).withdrawn += 1;
         }
     }

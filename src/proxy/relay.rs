@@ -30,7 +30,7 @@ pub(super) enum ServedBody {
 /// A backend's answer under way.
 pub(super) struct Relay {
     /// What was read before the consumer may see it.
-    held: VecDeque<Bytes>,
+    held: VecDeque<Frame<Bytes>>,
     /// What is still to come.
     rest: Option<AnswerBody<LegBody>>,
     size_hint: SizeHint,
@@ -65,14 +65,14 @@ impl Relay {
 
     /// Passes on what was held until it was scored, and whatever is still to come.
     pub(super) fn held(
-        held: VecDeque<Bytes>,
+        held: VecDeque<Frame<Bytes>>,
         rest: Option<(AnswerBody<LegBody>, Complete)>,
         status: StatusCode,
         open: (Account, Admission),
         worker: Rc<Worker>,
     ) -> Self {
         let (rest, unscored) = rest.unzip();
-        let known: u64 = held.iter().map(|piece| piece.len() as u64).sum();
+        let known: u64 = held.iter().filter_map(Frame::data_ref).map(|piece| piece.len() as u64).sum();
         let size_hint =
             rest.as_ref().map_or_else(|| SizeHint::with_exact(known), |rest| plus(known, &rest.size_hint()));
         let mut relay = Self { held, rest, size_hint, unscored, open: Some(open), status, worker };
@@ -81,15 +81,21 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        if let Some(piece) = self.held.pop_front() {
+        if let Some(frame) = self.held.pop_front() {
             self.finish_at_the_end();
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+            return Poll::Ready(Some(Ok(frame)));
         }
         let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
         let polled = Pin::new(rest).poll_frame(cx);
         self.tell_who_waits(polled.is_pending());
         match &polled {
-            Poll::Ready(Some(Ok(frame))) => self.copy(frame),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.copy(frame);
+                if frame.is_trailers() {
+                    // Nothing comes after them, and not everybody asks.
+                    self.rest = None;
+                }
+            }
             Poll::Ready(Some(Err(error))) => self.fail(error),
             Poll::Ready(None) => self.rest = None,
             Poll::Pending => {}
@@ -106,8 +112,8 @@ impl Relay {
     }
 
     fn copy(&mut self, frame: &Frame<Bytes>) {
-        if let (Some(unscored), Some(data)) = (&mut self.unscored, frame.data_ref()) {
-            unscored.capture.push(data);
+        if let Some(unscored) = &mut self.unscored {
+            unscored.capture.frame(frame);
         }
     }
 

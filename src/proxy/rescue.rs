@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Response, response};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
@@ -24,7 +24,7 @@ use crate::upstream::{AnswerBody, UpstreamError};
 /// An answer that was read before it is served.
 pub(super) struct Held {
     pub(super) head: response::Parts,
-    pub(super) content: VecDeque<Bytes>,
+    pub(super) content: VecDeque<Frame<Bytes>>,
     /// What is left of an answer that is larger than can be scored; it is served unscored.
     pub(super) rest: Option<(AnswerBody<LegBody>, Complete)>,
 }
@@ -63,14 +63,10 @@ pub(super) async fn choose(
 }
 
 fn whole(collected: Collected) -> Option<Held> {
-    let content = collected.complete.capture.pieces()?.iter().cloned().collect();
+    let capture = &collected.complete.capture;
+    let trailers = capture.trailers().cloned().map(Frame::trailers);
+    let content = capture.pieces()?.iter().cloned().map(Frame::data).chain(trailers).collect();
     Some(Held { head: collected.head, content, rest: None })
-}
-
-/// A stream of events is served as it comes: its end is not worth waiting for.
-fn never_ends(head: &response::Parts) -> bool {
-    let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    kind.to_ascii_lowercase().starts_with(b"text/event-stream")
 }
 
 /// Reads an answer to its end and scores it, as far as it can be scored.
@@ -82,15 +78,16 @@ async fn hold(
 ) -> Result<Held, UpstreamError> {
     let (head, mut body) = response.into_parts();
     let mut content = VecDeque::new();
-    if never_ends(&head) {
+    // A stream is served as it comes: its end may wait for a consumer that has seen its head.
+    if complete.head.may_stream {
         return Ok(Held { head, content, rest: Some((body, complete)) });
     }
     loop {
         let frame = tokio::time::timeout_at(due.into(), body.frame()).await.map_err(|_| UpstreamError::Timeout)?;
         let Some(frame) = frame else { break };
-        let Ok(data) = frame?.into_data() else { continue };
-        complete.capture.push(&data);
-        content.push_back(data);
+        let frame = frame?;
+        complete.capture.frame(&frame);
+        content.push_back(frame);
         if complete.capture.pieces().is_none() {
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }

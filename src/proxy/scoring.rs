@@ -5,17 +5,19 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
 use super::pair::Pair;
 use crate::backend::Backend;
-use crate::score::{Answer, Score};
+use crate::score::{Answer, GRPC_STATUS, Score, is_grpc};
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
+/// The content type of server-sent events.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// What scoring needs to know of an answer beside its content.
 #[derive(Clone)]
@@ -23,10 +25,12 @@ pub(super) struct Head {
     pub(super) method: Method,
     pub(super) conditional: bool,
     pub(super) status: StatusCode,
-    /// Only `content-encoding`, the one header that rules depend on.
+    /// Only `content-encoding`, and what says how a gRPC call went: what scoring reads.
     pub(super) headers: HeaderMap,
     /// From the call to the end of the answer's head.
     pub(super) latency: Duration,
+    /// The answer may be a stream: its end is no sign of health.
+    pub(super) may_stream: bool,
 }
 
 impl Head {
@@ -36,8 +40,23 @@ impl Head {
         for value in of.get_all(CONTENT_ENCODING) {
             kept.append(CONTENT_ENCODING, value.clone());
         }
+        if is_grpc(of) {
+            for name in [CONTENT_TYPE, GRPC_STATUS] {
+                kept.extend(of.get(&name).map(|value| (name, value.clone())));
+            }
+        }
         kept
     }
+}
+
+/// Whether an answer may go on for ever: events, and gRPC calls, whose kind nobody can tell from the outside. Not one
+/// that is over with its head.
+pub(super) fn may_stream(headers: &HeaderMap) -> bool {
+    if is_grpc(headers) {
+        return !headers.contains_key(GRPC_STATUS);
+    }
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// A complete answer.
@@ -56,6 +75,7 @@ impl Complete {
             conditional: self.head.conditional,
             status: self.head.status,
             headers: &self.head.headers,
+            trailers: self.capture.trailers(),
             body: self.capture.body(),
             head_latency: self.head.latency,
         };

@@ -1,5 +1,6 @@
 //! The leg that no consumer waits for: called, collected, scored, dropped.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
 use super::worker::Worker;
 use crate::score::Score;
+use crate::skip::Skip;
 use crate::upstream::UpstreamError;
 
 /// A whole answer of a shadow, scored: its head as it came, and its content as far as it was kept.
@@ -37,10 +39,14 @@ impl Shadow {
         let due = begun + self.leg.timeout();
         tokio::task::spawn_local(async move {
             let worker = Rc::clone(&presence.worker);
-            let deadline = tokio::time::timeout_at(due.into(), collect(&worker, &self.leg, self.request, due)).await;
-            match deadline.unwrap_or(Err(UpstreamError::Timeout)) {
-                Ok(collected) => hand_over(&worker, collected, listener),
-                Err(error) => fail(&self.leg, self.fate.as_ref(), &error),
+            let streams = Cell::new(false);
+            let collecting = collect(&worker, &self.leg, self.request, due, &streams);
+            match tokio::time::timeout_at(due.into(), collecting).await {
+                Ok(Ok(collected)) => hand_over(&worker, collected, listener),
+                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
+                // Its head came in time, and nobody can say that more should have come.
+                Err(_) if streams.get() => self.leg.pair.skip(Skip::NotMirrorable),
+                Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
             }
             drop(presence);
         });
@@ -52,15 +58,15 @@ async fn collect(
     leg: &Leg,
     request: Request<LegBody>,
     due: Instant,
+    streams: &Cell<bool>,
 ) -> Result<Collected, UpstreamError> {
     let Answering { response, head } = leg.call(request, due).await?;
+    streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
     let mut capture = Capture::new(worker, &leg.pair);
     // What cannot be kept cannot be scored, so there is nothing to wait for.
     while let Some(frame) = body.frame().await {
-        if let Some(data) = frame?.data_ref() {
-            capture.push(data);
-        }
+        capture.frame(&frame?);
         if capture.pieces().is_none() {
             break;
         }

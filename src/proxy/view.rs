@@ -3,10 +3,11 @@
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::tee::LegBody;
 use crate::backend::Backend;
+use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
 use crate::score::Scorer;
 use crate::telemetry::{RouteId, Tally};
@@ -19,6 +20,13 @@ pub(super) struct View {
     pub(super) targets: Vec<Rc<Target>>,
     /// Where requests of no dependency are counted.
     pub(super) nowhere: Rc<RouteView>,
+}
+
+/// What views stand on, whatever the revision.
+pub(super) struct Ground {
+    pub(super) conditions: Arc<Conditions>,
+    /// Whether this worker checks endpoints for all of them.
+    pub(super) checks: bool,
 }
 
 /// One dependency.
@@ -57,12 +65,12 @@ impl RouteView {
 
 impl View {
     /// The view of a live configuration; whatever did not change since `old` is taken over, connections included.
-    pub(super) fn new(live: Arc<Live>, old: Option<&Self>) -> Self {
+    pub(super) fn new(live: Arc<Live>, old: Option<&Self>, ground: &Ground) -> Self {
         let dependencies = live.deployment.dependencies.iter().zip(&live.plans);
         let targets = dependencies
             .map(|(dependency, plan)| {
                 let known = old.and_then(|old| old.target(&dependency.name));
-                Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known))
+                Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known, ground))
             })
             .collect();
         let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
@@ -78,12 +86,12 @@ impl View {
         self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
     }
 
-    /// Closes the upstream connections that nobody used since `before`.
-    pub(super) fn reap(&self, before: Instant) {
+    /// Closes the upstream connections that nobody used for `idle`.
+    pub(super) fn reap(&self, now: Instant, idle: Duration) {
         for target in &self.targets {
-            target.v2.reap(before);
+            target.v2.reap(now, idle);
             if let Some(v1) = &target.v1 {
-                v1.reap(before);
+                v1.reap(now, idle);
             }
         }
     }
@@ -95,11 +103,14 @@ fn nowhere() -> Rc<RouteView> {
 }
 
 impl Target {
-    fn new(dependency: Arc<Dependency>, plan: Arc<Plan>, old: Option<&Self>) -> Self {
-        let known = |backend| old.and_then(|old| old.upstream(backend));
+    fn new(dependency: Arc<Dependency>, plan: Arc<Plan>, old: Option<&Self>, ground: &Ground) -> Self {
+        let upstream = |backend, spec: &BackendSpec| {
+            let known = old.and_then(|old| old.upstream(backend)).filter(|known| known.spec().is_reached_like(spec));
+            known.map_or_else(|| upstream(&dependency.name, backend, spec, ground), Rc::clone)
+        };
         Self {
-            v1: dependency.v1.as_ref().map(|spec| upstream(spec, known(Backend::V1))),
-            v2: upstream(&dependency.v2, known(Backend::V2)),
+            v1: dependency.v1.as_ref().map(|spec| upstream(Backend::V1, spec)),
+            v2: upstream(Backend::V2, &dependency.v2),
             routes: routes(&dependency, old),
             dependency,
             plan,
@@ -115,11 +126,13 @@ impl Target {
     }
 }
 
-fn upstream(spec: &BackendSpec, old: Option<&Rc<Upstream<LegBody>>>) -> Rc<Upstream<LegBody>> {
-    match old {
-        Some(old) if old.spec().is_reached_like(spec) => Rc::clone(old),
-        _ => Rc::new(Upstream::new(spec.clone())),
-    }
+fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Ground) -> Rc<Upstream<LegBody>> {
+    let condition = |endpoint: &config::Endpoint| {
+        let (dependency, endpoint) = (dependency.to_owned(), endpoint.authority.to_string());
+        ground.conditions.of(EndpointId { dependency, backend: backend.as_str(), endpoint })
+    };
+    let conditions = spec.endpoints.iter().map(condition).collect();
+    Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
 fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {

@@ -3,12 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -16,11 +17,12 @@ use tokio::time::MissedTickBehavior;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
-use super::view::View;
+use super::view::{Ground, View};
 use crate::cap::Cap;
+use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
-use crate::server::{self, Connections, HeadLimits, Patience};
+use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
 use crate::skip::Skip;
 use crate::telemetry::Report;
 
@@ -42,6 +44,8 @@ pub struct Shared {
     pub shadow_in_flight: Cap,
     /// Bytes of all copies.
     pub shadow_memory: Arc<Cap>,
+    /// How the endpoints of all backends are.
+    pub conditions: Arc<Conditions>,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
     /// When tick 0 began.
@@ -52,7 +56,7 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing in use yet; the caps are those of the configuration.
-    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>) -> Self {
+    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>, conditions: Arc<Conditions>) -> Self {
         let limits = live.load().deployment.limits.clone();
         Self {
             live,
@@ -60,6 +64,7 @@ impl Shared {
             in_flight: Cap::new(limits.max_in_flight),
             shadow_in_flight: Cap::new(limits.shadow_in_flight),
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            conditions,
             panics: AtomicU64::new(0),
             origin,
             reports,
@@ -92,6 +97,7 @@ impl Drop for Admission {
 /// One worker.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
+    ground: Ground,
     view: RefCell<Rc<View>>,
     /// Views whose requests or shadows may still count something.
     old_views: RefCell<Vec<Weak<View>>>,
@@ -104,10 +110,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>) -> Rc<Self> {
-        let view = Rc::new(View::new(shared.live.load(), None));
+    fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
+        // Checks are the process's, not each worker's: the first one makes them for all.
+        let ground = Ground { conditions: Arc::clone(&shared.conditions), checks: index == 0 };
+        let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
+            ground,
             view: RefCell::new(view),
             old_views: RefCell::default(),
             scoring: Queue::default(),
@@ -126,7 +135,7 @@ impl Worker {
 
     fn renew(&self, old: &Rc<View>) -> Rc<View> {
         let live: Arc<Live> = self.shared.live.load();
-        let view = Rc::new(View::new(live, Some(old)));
+        let view = Rc::new(View::new(live, Some(old), &self.ground));
         self.old_views.borrow_mut().push(Rc::downgrade(old));
         *self.view.borrow_mut() = Rc::clone(&view);
         view
@@ -201,9 +210,7 @@ impl Worker {
         let limits = &view.live.deployment.limits;
         connections.sweep(Patience { header: limits.header_timeout, idle: limits.idle_timeout });
         let now = Instant::now();
-        if let Some(before) = now.checked_sub(limits.idle_timeout) {
-            view.reap(before);
-        }
+        view.reap(now, limits.idle_timeout);
         self.meet_deadlines(now);
         self.count_refused(connections);
         if let Ok(permit) = self.shared.reports.try_reserve() {
@@ -262,27 +269,40 @@ impl Worker {
 ///
 /// # Errors
 /// When the runtime or a listener cannot be set up.
-pub fn run(shared: Arc<Shared>, listeners: Vec<TcpListener>, drain: watch::Receiver<bool>) -> std::io::Result<()> {
+pub fn run(
+    shared: Arc<Shared>,
+    index: usize,
+    listeners: Listeners,
+    drain: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let listeners: Vec<_> =
-            listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>()?;
-        live(shared, listeners, drain).await;
+        let registered = |listeners: Vec<_>| listeners.into_iter().map(TcpListener::from_std).collect();
+        let cleartext: std::io::Result<Vec<_>> = registered(listeners.cleartext);
+        let tls: std::io::Result<Vec<_>> = registered(listeners.tls);
+        live(shared, index, (cleartext?, tls?), drain).await;
         Ok(())
     })
 }
 
-async fn live(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, mut drain: watch::Receiver<bool>) {
-    let worker = Worker::new(shared);
+async fn live(
+    shared: Arc<Shared>,
+    index: usize,
+    (cleartext, tls): (Vec<TcpListener>, Vec<TcpListener>),
+    mut drain: watch::Receiver<bool>,
+) {
+    let worker = Worker::new(shared, index);
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });
-    let accepting: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| {
-            tokio::task::spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&connections), drain.clone()))
-        })
-        .collect();
+    let accept = |listener, security| {
+        let port = Port { listener, security };
+        tokio::task::spawn_local(accept(Rc::clone(&worker), port, Rc::clone(&connections), drain.clone()))
+    };
+    let cleartext = cleartext.into_iter().map(|listener| accept(listener, Box::new(|| Some(Security::Cleartext)) as _));
+    let accepting: Vec<_> = cleartext.collect();
+    let tls = tls.into_iter().map(|listener| accept(listener, tls_in_force(&worker)));
+    let accepting = accepting.into_iter().chain(tls).collect();
     let mut beat = tokio::time::interval(TICK);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let end = end(&worker, &connections, accepting, &mut drain);
@@ -299,19 +319,20 @@ async fn live(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, mut 
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }
 
-async fn accept(
-    worker: Rc<Worker>,
-    listener: tokio::net::TcpListener,
-    connections: Rc<Connections>,
-    mut drain: watch::Receiver<bool>,
-) {
-    let limits = HeadLimits { bytes: worker.limits().header_bytes };
+/// The certificates of the configuration in force, which a reload may have replaced.
+fn tls_in_force(worker: &Rc<Worker>) -> SecurityNow {
+    let worker = Rc::clone(worker);
+    Box::new(move || worker.view().live.deployment.tls.as_ref().map(|tls| Security::Tls(Arc::clone(tls.config()))))
+}
+
+async fn accept(worker: Rc<Worker>, port: Port, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
+    let Limits { header_bytes: bytes, max_streams: streams, .. } = worker.limits();
     let cap = Arc::clone(&worker.shared.connections);
     let told = async move {
         // An error means that whoever could tell has gone: time to end as well.
         let _ = drain.wait_for(|drain| *drain).await;
     };
-    server::accept(listener, limits, Proxy::new(worker), connections, cap, told).await;
+    server::accept(port, HeadLimits { bytes, streams }, Proxy::new(worker), connections, cap, told).await;
 }
 
 /// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.

@@ -18,8 +18,10 @@ pub struct Answer<'a> {
     pub conditional: bool,
     /// Final status, never 1xx.
     pub status: StatusCode,
-    /// The answer's headers; only `content-encoding` is read.
+    /// The answer's headers; only `content-encoding`, `content-type` and `grpc-status` are read.
     pub headers: &'a HeaderMap,
+    /// What came after the content; only `grpc-status` is read.
+    pub trailers: Option<&'a HeaderMap>,
     /// The answer's content, as sent.
     pub body: Body<'a>,
     /// From sending the request to the end of the answer's head.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod decode;
+mod grpc;
 mod pointer;
 mod probe;
 mod rules;
@@ -9,6 +10,7 @@ mod scorer;
 mod settle;
 
 pub use answer::{Answer, Body, is_conditional};
+pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
 pub use scorer::Scorer;

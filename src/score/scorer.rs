@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::answer::Answer;
 use super::decode::{Undecodable, decode};
+use super::grpc::{self, is_grpc};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -41,7 +42,7 @@ impl Scorer {
     ///
     /// True for a status that can be rich, when a rule looks into the body or a content coding hides its size.
     pub fn needs_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.accepts(status) && self.looks_into(headers)
+        self.accepts(status) && self.looks_into(headers) && !is_grpc(headers)
     }
 
     /// What the answer is worth. `cap` bounds its decoded size, in bytes.
@@ -51,9 +52,13 @@ impl Scorer {
     ///   Without a condition it is like any other status: a fallback unless listed.
     /// - 204 and other bodies of zero bytes: a fallback `empty`, but rich where the route lists the status 204 or 205 or has
     ///   `min_bytes = 0`, and no rule asks for a place in the body.
+    /// - gRPC (`application/grpc`): by `grpc-status`, and by `min_bytes`; what the messages hold is no JSON. Cancelled (1) is
+    ///   excluded as `aborted`; invalid argument (3), not found (5), already exists (6), failed precondition (9) and out of
+    ///   range (11) are client errors; permission denied (7) and unauthenticated (16) are `auth`, the rest `status`.
     /// - Without `required`, `non_empty` and `min_bytes`, a body of any kind counts, unless it decodes to nothing.
     pub fn score(&self, answer: &Answer<'_>, cap: usize) -> Score {
         self.by_status(answer)
+            .or_else(|| Self::by_grpc(answer))
             .or_else(|| self.by_latency(answer))
             .or_else(|| self.by_body(answer, cap))
             .unwrap_or(Score::Rich)
@@ -74,6 +79,10 @@ impl Scorer {
         })
     }
 
+    fn by_grpc(answer: &Answer<'_>) -> Option<Score> {
+        if is_grpc(answer.headers) { grpc::judge(answer.headers, answer.trailers) } else { None }
+    }
+
     fn by_latency(&self, answer: &Answer<'_>) -> Option<Score> {
         let max = self.rules.max_latency?;
         (answer.head_latency > max).then_some(Score::Fallback(Cause::Slow))
@@ -92,6 +101,9 @@ impl Scorer {
 
     fn judge_body(&self, answer: &Answer<'_>, cap: usize) -> Result<(), Cause> {
         let size = answer.body.size();
+        if is_grpc(answer.headers) {
+            return if size < self.rules.min_bytes.unwrap_or(0) { Err(Cause::Empty) } else { Ok(()) };
+        }
         if size == 0 {
             return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
         }

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
 
-use super::connection::{HeadLimits, serve};
+use super::connection::{HeadLimits, Security, serve};
 use super::connections::Connections;
 use crate::cap::Cap;
 use crate::refusal::Refusal;
@@ -24,9 +24,21 @@ use crate::refusal::Refusal;
 /// meanwhile, and the loop does not spin.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
 
+/// What the connections of a listener are given: asked for each of them, since certificates are replaced while it runs.
+/// `None` where nothing can be given any more; the connection is closed then.
+pub type SecurityNow = Box<dyn Fn() -> Option<Security>>;
+
+/// A listening socket, and what is spoken on it.
+pub struct Port {
+    /// Bound and registered with the runtime.
+    pub listener: TcpListener,
+    /// Below HTTP.
+    pub security: SecurityNow,
+}
+
 /// Accepts until `drain` is ready, then whatever the kernel has already completed, so that no connection is lost.
 pub async fn accept<S, B>(
-    listener: TcpListener,
+    Port { listener, security }: Port,
     limits: HeadLimits,
     service: S,
     connections: Rc<Connections>,
@@ -38,6 +50,7 @@ pub async fn accept<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let start = |stream: TcpStream, peer: SocketAddr| {
+        let Some(security) = security() else { return };
         if !cap.try_take(1) {
             connections.refused(Refusal::MaxConnections);
             tracing::debug!(%peer, "refused a connection: max_connections is reached");
@@ -45,7 +58,7 @@ pub async fn accept<S, B>(
         }
         let (service, connections, cap) = (service.clone(), Rc::clone(&connections), Arc::clone(&cap));
         tokio::task::spawn_local(async move {
-            if let Err(error) = serve(stream, peer, limits, service, connections).await {
+            if let Err(error) = serve(stream, security, peer, limits, service, connections).await {
                 tracing::debug!(%peer, %error, "a consumer's connection ended early");
             }
             cap.give(1);

@@ -2,24 +2,31 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
-use super::connections::{Connections, Doom, Exchange, Registration, Witness};
+use super::connections::{Connections, Exchange, Registration, Witness};
+use super::http2;
+use super::stream::{Observed, Prefaced, Scanned};
 use crate::refusal::Refusal;
 
 /// What a connection needs to know of the limits.
@@ -27,88 +34,173 @@ use crate::refusal::Refusal;
 pub struct HeadLimits {
     /// Size of a request's head, in bytes.
     pub bytes: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: usize,
 }
 
-/// Serves HTTP/1.1 on a connection until it ends, is told to drain, or its patience is over.
+/// What is spoken below HTTP.
+pub enum Security {
+    /// Nothing: HTTP/1.1, or HTTP/2 where the connection begins with its preface.
+    Cleartext,
+    /// TLS: HTTP/2 where ALPN says so, else HTTP/1.1.
+    Tls(Arc<ServerConfig>),
+}
+
+/// Serves HTTP on a connection until it ends, is told to drain, or its patience is over.
 ///
 /// # Errors
-/// What hyper says of a consumer that broke the protocol or the connection; it concerns nobody else.
+/// What a consumer did that broke the protocol or the connection; it concerns nobody else.
 pub async fn serve<S, B>(
     stream: TcpStream,
+    security: Security,
     peer: SocketAddr,
     limits: HeadLimits,
     service: S,
     connections: Rc<Connections>,
-) -> Result<(), hyper::Error>
+) -> Result<(), Error>
 where
     S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let registration = connections.open();
-    let (witness, teller) = (registration.witness(), registration.witness());
-    let io = TokioIo::new(Observed { stream, witness: witness.clone() });
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if let Err(reason) = witness.verdict() {
-            request.extensions_mut().insert(reason);
+    let witness = registration.witness();
+    let stream = Observed { stream, witness: witness.clone() };
+    let service = (service, peer);
+    let life = async move {
+        match security {
+            Security::Cleartext => {
+                let Some((stream, is_http2)) = Prefaced::read(stream).await? else { return Ok(()) };
+                speak(stream, is_http2, limits, service, &witness).await
+            }
+            // In a box, as HTTP/2 is below: their state is several times that of HTTP/1.1 in cleartext.
+            Security::Tls(config) => {
+                Box::pin(async {
+                    let (stream, is_http2) = encrypt(stream, config, &witness).await?;
+                    speak(stream, is_http2, limits, service, &witness).await
+                })
+                .await
+            }
         }
-        let exchange = witness.exchange();
-        let answer = service.clone().oneshot((request, peer));
-        async move { answer.await.map(|answer| answer.map(|body| Tracked { body, exchange })) }
-    });
-    let connection = http1::Builder::new()
-        .preserve_header_case(true)
-        .auto_date_header(false)
-        .half_close(true)
-        .max_header_size(limits.bytes)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut told = false;
-    let ended = std::future::poll_fn(|cx| poll_connection(connection.as_mut(), &registration, &mut told, cx)).await;
-    let parsed = ended.as_ref().err().and_then(|error| refusal(error, &teller));
-    let doomed = registration.activity().doom().and_then(Doom::refusal);
-    if let Some(reason) = parsed.or(doomed) {
-        registration.connections().refused(reason);
-    }
-    ended
+    };
+    let mut life = pin!(life);
+    std::future::poll_fn(|cx| unless_doomed(life.as_mut(), &registration, cx)).await
 }
 
-/// Why hyper refused a head, when it did.
+/// What ended a connection early.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Polls the connection itself only; the sweep wakes it when its patience is over.
+fn unless_doomed(
+    life: Pin<&mut impl Future<Output = Result<(), Error>>>,
+    registration: &Registration,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    registration.activity().remember(cx.waker());
+    match registration.activity().doom() {
+        Some(doom) => {
+            if let Some(reason) = doom.refusal() {
+                registration.connections().refused(reason);
+            }
+            Poll::Ready(Err(doom.into()))
+        }
+        None => life.poll(cx),
+    }
+}
+
+/// A TLS handshake, and whether HTTP/2 was agreed on.
+async fn encrypt(
+    stream: Observed,
+    config: Arc<ServerConfig>,
+    witness: &Witness,
+) -> Result<(TlsStream<Observed>, bool), Error> {
+    witness.begin_handshake();
+    let accepted = TlsAcceptor::from(config).accept(stream).await;
+    let stream = accepted.inspect_err(|_| witness.refused(Refusal::Handshake))?;
+    witness.end_handshake();
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
+    Ok((stream, is_http2))
+}
+
+async fn speak<T, S, B>(
+    stream: T,
+    is_http2: bool,
+    limits: HeadLimits,
+    (service, peer): (S, SocketAddr),
+    witness: &Witness,
+) -> Result<(), Error>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let seen = witness.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if is_http2 {
+            request = http2::origin_form(request);
+        } else if let Err(reason) = seen.verdict() {
+            request.extensions_mut().insert(reason);
+        }
+        let exchange = seen.exchange();
+        let answer = service.clone().oneshot((request, peer));
+        async move { answer.await.map(|answer| answer.map(|body| Tracked::new(body, exchange))) }
+    });
+    if is_http2 {
+        witness.is_multiplexed();
+        let connection = http2::server(limits).serve_connection(TokioIo::new(stream), service);
+        Box::pin(until_the_end(connection, witness)).await
+    } else {
+        let stream = Scanned { stream, witness: witness.clone() };
+        until_the_end(http1(limits).serve_connection(TokioIo::new(stream), service), witness).await
+    }
+}
+
+fn http1(limits: HeadLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.preserve_header_case(true).auto_date_header(false).half_close(true).max_header_size(limits.bytes);
+    builder
+}
+
+/// Drives a connection, and tells it when to drain; whoever starts the drain wakes it.
+async fn until_the_end(connection: impl Drainable, witness: &Witness) -> Result<(), Error> {
+    let mut connection = pin!(connection);
+    let mut told = false;
+    let ended = std::future::poll_fn(|cx| {
+        if witness.is_draining() && !told {
+            told = true;
+            connection.as_mut().drain();
+        }
+        connection.as_mut().poll(cx)
+    });
+    let ended = ended.await;
+    if let Some(reason) = ended.as_ref().err().and_then(|error| refusal(error, witness)) {
+        witness.refused(reason);
+    }
+    Ok(ended?)
+}
+
+/// Why hyper refused what it read, when it did.
 fn refusal(error: &hyper::Error, witness: &Witness) -> Option<Refusal> {
     if error.is_parse_too_large() {
         Some(Refusal::HeadSize)
+    } else if error.is_parse() {
+        Some(witness.fault().unwrap_or(Refusal::Syntax))
     } else {
-        error.is_parse().then(|| witness.fault().unwrap_or(Refusal::Syntax))
+        http2::refusal(error)
     }
 }
 
-/// Polls the connection itself only; the sweep and the drain wake it when they have something to say.
-fn poll_connection<C: Drainable>(
-    mut connection: Pin<&mut C>,
-    registration: &Registration,
-    told: &mut bool,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), hyper::Error>> {
-    registration.activity().remember(cx.waker());
-    if registration.activity().doom().is_some() {
-        return Poll::Ready(Ok(()));
-    }
-    if registration.connections().is_draining() && !*told {
-        *told = true;
-        connection.as_mut().drain();
-    }
-    connection.poll(cx)
-}
-
+/// A connection that can be asked to take no more requests: by `Connection: close`, or by GOAWAY.
 trait Drainable: Future<Output = Result<(), hyper::Error>> {
     fn drain(self: Pin<&mut Self>);
 }
 
 impl<I, B, S> Drainable for http1::Connection<I, S>
 where
-    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    I: Read + Write + Unpin,
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -117,62 +209,34 @@ where
     }
 }
 
-/// A stream that tells what it does.
-struct Observed {
-    stream: TcpStream,
-    witness: Witness,
-}
-
-impl AsyncRead for Observed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.witness.fault() == Some(Refusal::Chunk) {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            let good = self.witness.read_some(&buf.filled()[before..]);
-            buf.set_filled(before + good);
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Observed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.witness.wrote(polled.is_pending());
-        polled
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.witness.wrote(polled.is_pending());
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+impl<I, B, S> Drainable for hyper::server::conn::http2::Connection<I, S, http2::Local>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    http2::Local: Http2ServerConnExec<S::Future, B>,
+{
+    fn drain(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
 /// A body during which its connection is not idle.
 struct Tracked<B> {
     body: B,
-    #[expect(dead_code, reason = "held until the body is dropped")]
     exchange: Exchange,
+}
+
+impl<B: Body> Tracked<B> {
+    fn new(body: B, mut exchange: Exchange) -> Self {
+        if body.is_end_stream() {
+            exchange.gave(true);
+        }
+        Self { body, exchange }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
@@ -180,7 +244,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        this.exchange.is_asked_for();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(frame) = &polled {
+            let is_last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+            this.exchange.gave(is_last || this.body.is_end_stream());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,15 +16,28 @@ use crate::refusal::Refusal;
 /// The time between two sweeps, and so the resolution of every deadline here.
 pub const SWEEP: Duration = Duration::from_millis(100);
 
+/// Requests that an HTTP/2 consumer may take back within a second of their start, before their share of all its requests
+/// counts. This and the share are Envoy's, against rapid resets (CVE-2023-44487): each costs the consumer a few bytes,
+/// and us a call to two backends.
+const PREMATURE_RESETS: u32 = 500;
+/// A request that is taken back later than this has cost its consumer something.
+const PREMATURE: u64 = 10;
+
 /// Why the server closed a connection on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Doom {
-    /// A request's head took longer than `header_timeout`.
+    /// A TLS handshake or a request's head took longer than `header_timeout`.
+    #[error("a head or a handshake did not come within header_timeout")]
     SlowHead,
     /// Nothing came or went for `idle_timeout`.
+    #[error("nothing came or went within idle_timeout")]
     Idle,
     /// The consumer took nothing of its answer for `idle_timeout`.
+    #[error("nothing of an answer was taken within idle_timeout")]
     Stuck,
+    /// More than half of the requests, and many, were taken back at once.
+    #[error("most requests were taken back as soon as they were made")]
+    Resets,
 }
 
 impl Doom {
@@ -33,6 +46,7 @@ impl Doom {
         match self {
             Self::SlowHead => Some(Refusal::SlowHead),
             Self::Stuck => Some(Refusal::SlowConsumer),
+            Self::Resets => Some(Refusal::Flood),
             Self::Idle => None,
         }
     }
@@ -56,9 +70,24 @@ pub(super) struct Activity {
     head_since: Cell<Option<u64>>,
     write_blocked_since: Cell<Option<u64>>,
     exchanges: Cell<u32>,
+    multiplexed: Cell<bool>,
+    streams: Streams,
     doom: Cell<Option<Doom>>,
     scan: RefCell<Scan>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// What is known of the requests of an HTTP/2 connection beside their number.
+#[derive(Debug, Default)]
+struct Streams {
+    /// Begun since the connection was opened.
+    begun: Cell<u32>,
+    /// Taken back at once since then.
+    reset: Cell<u32>,
+    /// Now waiting for their consumer to take what is there of the answer.
+    offered: Cell<u32>,
+    /// When any answer went on last.
+    moved: Cell<u64>,
 }
 
 /// How long a connection may take.
@@ -136,14 +165,20 @@ impl Activity {
         let over =
             |since: u64, limit: Duration| now.saturating_sub(since) as f64 * SWEEP.as_secs_f64() > limit.as_secs_f64();
         let slow_head = self.head_since.get().is_some_and(|since| over(since, patience.header));
-        let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle));
+        let offered = self.exchanges.get() > 0 && self.streams.offered.get() == self.exchanges.get();
+        let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle))
+            || (offered && over(self.streams.moved.get(), patience.idle));
         let idle = self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle);
         let doom = [(slow_head, Doom::SlowHead), (stuck, Doom::Stuck), (idle, Doom::Idle)];
         let doom = doom.into_iter().find_map(|(is_so, doom)| is_so.then_some(doom));
-        if doom.is_some() {
-            self.doom.set(doom);
-            self.wake();
+        if let Some(doom) = doom {
+            self.end(doom);
         }
+    }
+
+    fn end(&self, doom: Doom) {
+        self.doom.set(Some(doom));
+        self.wake();
     }
 
     fn wake(&self) {
@@ -206,14 +241,46 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// How many of the bytes may be passed on; none when the end of the content cannot be told any more.
-    pub(super) fn read_some(&self, bytes: &[u8]) -> usize {
+    /// A handshake has `header_timeout`, from here on.
+    pub(super) fn begin_handshake(&self) {
+        self.activity.head_since.set(Some(self.connections.now.get()));
+    }
+
+    pub(super) fn end_handshake(&self) {
+        self.activity.head_since.set(None);
+        self.activity.last_seen.set(self.connections.now.get());
+    }
+
+    /// HTTP/2 is spoken: what is read may be anything but a request's head, and pings keep nobody from being idle.
+    pub(super) fn is_multiplexed(&self) {
+        self.end_handshake();
+        self.activity.multiplexed.set(true);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.connections.is_draining()
+    }
+
+    pub(super) fn read_some(&self) {
+        if self.activity.multiplexed.get() {
+            return;
+        }
         let now = self.connections.now.get();
         self.activity.last_seen.set(now);
         if self.activity.exchanges.get() == 0 && self.activity.head_since.get().is_none() {
             self.activity.head_since.set(Some(now));
         }
+    }
+
+    /// Looks at bytes of HTTP/1.1. How many of them may be passed on: none when the end of the content cannot be told any
+    /// more.
+    pub(super) fn scan(&self, bytes: &[u8]) -> usize {
         self.activity.scan.borrow_mut().feed(bytes)
+    }
+
+    /// Counts what ended the connection, or kept it from beginning.
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.connections.refused(reason);
     }
 
     pub(super) fn wrote(&self, blocked: bool) {
@@ -235,18 +302,79 @@ impl Witness {
     /// From the head of a request to the end of its answer.
     pub(super) fn exchange(&self) -> Exchange {
         self.activity.begin_exchange();
-        Exchange(self.clone())
+        let now = self.connections.now.get();
+        if self.activity.multiplexed.get() {
+            self.activity.streams.moved.set(now);
+            self.activity.streams.begun.set(self.activity.streams.begun.get().saturating_add(1));
+        }
+        Exchange { witness: self.clone(), begun: now, state: ExchangeState::Begun }
     }
 }
 
 /// An exchange under way on a connection; over when dropped.
-pub(super) struct Exchange(Witness);
+pub(super) struct Exchange {
+    witness: Witness,
+    begun: u64,
+    state: ExchangeState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ExchangeState {
+    /// Nothing of an answer was handed over that was not asked on for.
+    Begun,
+    /// A piece of the answer was handed over.
+    Offered,
+    /// The last piece was handed over.
+    Complete,
+}
+
+impl Exchange {
+    /// More of the answer is wanted: what was handed over before is on its way.
+    pub(super) fn is_asked_for(&mut self) {
+        if self.witness.activity.multiplexed.get() {
+            self.turn(ExchangeState::Begun);
+        }
+    }
+
+    /// A piece of the answer was handed over, or all of it.
+    pub(super) fn gave(&mut self, all: bool) {
+        if self.witness.activity.multiplexed.get() {
+            self.turn(if all { ExchangeState::Complete } else { ExchangeState::Offered });
+        }
+    }
+
+    fn turn(&mut self, state: ExchangeState) {
+        let streams = &self.witness.activity.streams;
+        let was = u32::from(self.state != ExchangeState::Begun);
+        let is = u32::from(state != ExchangeState::Begun);
+        streams.offered.set(streams.offered.get() + is - was);
+        streams.moved.set(self.witness.connections.now.get());
+        self.state = state;
+    }
+
+    /// Counts an HTTP/2 request that was taken back at once, and ends a connection that makes a habit of it.
+    fn count_reset(&self, now: u64) {
+        let Streams { begun, reset, .. } = &self.witness.activity.streams;
+        if self.state == ExchangeState::Complete || now - self.begun > PREMATURE {
+            return;
+        }
+        reset.set(reset.get().saturating_add(1));
+        if reset.get() >= PREMATURE_RESETS && reset.get() > begun.get() / 2 {
+            self.witness.activity.end(Doom::Resets);
+        }
+    }
+}
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let activity = &self.0.activity;
+        let now = self.witness.connections.now.get();
+        if self.witness.activity.multiplexed.get() {
+            self.count_reset(now);
+            self.turn(ExchangeState::Begun);
+        }
+        let activity = &self.witness.activity;
         activity.exchanges.set(activity.exchanges.get() - 1);
-        activity.last_seen.set(self.0.connections.now.get());
+        activity.last_seen.set(now);
     }
 }
 
@@ -275,7 +403,7 @@ mod tests {
         let connections = Rc::new(Connections::default());
         let registration = connections.open();
         for _ in 0..11 {
-            registration.witness().read_some(b"G");
+            registration.witness().read_some();
             sweep(&connections, 1);
         }
         assert_eq!(registration.activity().doom(), Some(Doom::SlowHead));
@@ -286,7 +414,7 @@ mod tests {
         let connections = Rc::new(Connections::default());
         let registration = connections.open();
         let witness = registration.witness();
-        witness.read_some(b"G");
+        witness.read_some();
         let exchange = witness.exchange();
         sweep(&connections, 100);
         assert_eq!(registration.activity().doom(), None);

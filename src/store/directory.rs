@@ -49,6 +49,11 @@ impl DataDir {
         self.path.join("ledger.redb")
     }
 
+    /// The folder of what the judge saw.
+    pub fn recording(&self) -> PathBuf {
+        self.path.join("recording")
+    }
+
     /// The gate's state as versions before the ledger kept it.
     pub fn gate_state(&self) -> PathBuf {
         self.path.join("gate.state")

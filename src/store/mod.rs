@@ -2,8 +2,10 @@
 
 mod directory;
 mod ledger;
+mod recording;
 mod state_file;
 
 pub use directory::{DataDir, DataDirError};
 pub use ledger::{Batch, FORMAT, Found, Ledger, LedgerError, Reader, Span};
+pub use recording::{Block, read_recording};
 pub use state_file::StateError;

@@ -25,6 +25,10 @@ pub fn expose(counted: &mut Counted, now: u64) -> String {
         }
         dependency_series(&mut page, name, dependency, now);
     }
+    for (id, is_healthy) in counted.conditions.all() {
+        let labels = [id.dependency.as_str(), id.backend, id.endpoint.as_str()];
+        page.add(&metrics::ENDPOINT_HEALTHY, &labels, f64::from(u8::from(is_healthy)));
+    }
     refusal_series(&mut page, counted);
     for (file, totals) in &counted.files {
         page.add(&metrics::RELOADS, &[file, "success"], totals.successes as f64);

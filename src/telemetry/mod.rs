@@ -3,6 +3,7 @@
 mod exposition;
 mod histogram;
 pub mod metrics;
+mod minutes;
 mod process;
 mod tally;
 mod totals;
@@ -10,6 +11,7 @@ mod window;
 
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
+pub use minutes::Minute;
 pub use tally::{Code, Report, RouteId, ServedBy, Tally};
 pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};
 pub use window::WINDOWS;

@@ -2,11 +2,12 @@
 //! reads it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::tally::{Report, ServedBy, Tally};
 use super::window::Window;
 use crate::backend::{Backend, Role};
+use crate::condition::Conditions;
 use crate::hit_rate::Tallied;
 use crate::percent::Percent;
 use crate::stage::{Phase, Stage};
@@ -22,6 +23,8 @@ pub struct Counted {
     pub dependencies: BTreeMap<String, DependencyTotals>,
     /// By the role of the file: `crossfade` or `rollout`.
     pub files: BTreeMap<&'static str, FileTotals>,
+    /// How the endpoints of all backends are.
+    pub conditions: Arc<Conditions>,
     /// Exchanges that panicked.
     pub panics: u64,
     /// How the ledger fares; absent where there is none.

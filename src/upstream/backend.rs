@@ -1,7 +1,8 @@
 //! One backend as one worker sees it: its endpoints, their connections, and one call.
 
-use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -10,34 +11,50 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use tokio::time::{Instant, timeout_at};
 
+use super::balance::{Balancer, Choice};
 use super::body::Lease;
 use super::endpoint::{Checkout, Endpoint};
+use super::health::Failure;
 use super::retry::{Again, Failed, Resend, Retries, Retrying};
+use super::tend;
 use super::{AnswerBody, UpstreamError};
+use crate::condition::Condition;
 use crate::config::{BackendSpec, HostPolicy};
-use crate::random::Random;
+use crate::outcome::Cause;
 use crate::retry::Retry;
 
 /// One backend as one worker sees it. Connections are never shared between workers, so nothing here is locked.
 pub struct Upstream<B> {
     spec: BackendSpec,
     endpoints: Vec<Rc<Endpoint<B>>>,
-    turn: Cell<usize>,
+    balancer: Balancer,
     retries: Option<Retries>,
-    random: Random,
 }
 
 impl<B> Upstream<B>
 where
-    B: Resend + Body<Data = Bytes> + 'static,
+    B: Resend + Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Connects to nobody yet.
-    pub fn new(spec: BackendSpec) -> Self {
-        let endpoints =
-            spec.endpoints.iter().map(|endpoint| Rc::new(Endpoint::new(endpoint, spec.connect_timeout))).collect();
+    /// Begins with one connection to each endpoint, made in the background, and with checks where `checks` asks for them
+    /// and the settings have some. There is one condition for each endpoint, in the same order.
+    pub fn start(spec: BackendSpec, conditions: Vec<Arc<Condition>>, checks: bool) -> Rc<Self> {
+        let endpoint = |(endpoint, condition): (_, &Arc<Condition>)| {
+            Rc::new(Endpoint::new(endpoint, spec.connect_timeout, Arc::clone(condition)))
+        };
+        let endpoints: Vec<_> = spec.endpoints.iter().zip(&conditions).map(endpoint).collect();
         let retries = spec.retry.clone().map(Retries::new);
-        Self { spec, endpoints, turn: Cell::new(0), retries, random: Random::default() }
+        let balancer = Balancer::new(conditions, spec.timeout);
+        let upstream = Rc::new(Self { spec, endpoints, balancer, retries });
+        tend::warm(&upstream.endpoints);
+        if let Some(how) = upstream.spec.health.as_ref().filter(|_| checks) {
+            for (at, endpoint) in upstream.endpoints.iter().enumerate() {
+                let (weak, endpoint) = (Rc::downgrade(&upstream), Rc::clone(endpoint));
+                let condition = Arc::clone(upstream.balancer.condition(at));
+                tokio::task::spawn_local(tend::check(weak, endpoint, condition, how.clone()));
+            }
+        }
+        upstream
     }
 
     /// The settings it was made from.
@@ -65,7 +82,7 @@ where
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         match self.retries.as_ref().filter(|retries| retries.policy.allows(request.method())) {
             Some(retries) => self.call_again(retries, request, due, hear).await,
-            None => self.call_once(request, due).await,
+            None => self.call_once(request, due, None).await.1,
         }
     }
 
@@ -77,10 +94,10 @@ where
         hear: impl Fn(Retrying),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         retries.deposit();
-        let mut tries = 1;
+        let (mut tries, mut avoid) = (1, None);
         loop {
             let again = (tries < retries.policy.attempts).then(|| Again::of(&request));
-            let answer = self.call_once(request, retries.try_due(due)).await;
+            let (at, answer) = self.call_once(request, retries.try_due(due), avoid).await;
             let failed = Failed::of(&answer);
             if tries > 1 {
                 hear(Retrying::Ended(if failed.is_some() { Retry::Failure } else { Retry::Success }));
@@ -94,7 +111,7 @@ where
                 return answer;
             };
             let left = due.saturating_duration_since(Instant::now());
-            match retries.pause(tries, &failed, left, self.random.next()) {
+            match retries.pause(tries, &failed, left, self.balancer.random()) {
                 Ok(pause) => tokio::time::sleep(pause).await,
                 Err(reason) => {
                     hear(Retrying::Ended(reason));
@@ -104,33 +121,36 @@ where
             drop(answer);
             request = again.request();
             tries += 1;
+            avoid = Some(at);
         }
     }
 
-    async fn call_once(&self, request: Request<B>, due: Instant) -> Result<Response<AnswerBody<B>>, UpstreamError> {
-        let endpoint = self.choose();
+    /// One try, and the endpoint that got it.
+    async fn call_once(
+        &self,
+        request: Request<B>,
+        due: Instant,
+        avoid: Option<usize>,
+    ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
+        let begun = self.balancer.is_choice().then(Instant::now);
+        let in_flight = |at: usize| self.endpoints[at].in_flight.get();
+        let choice = begun.map_or_else(Choice::default, |now| self.balancer.choose(in_flight, avoid, now));
+        let attempt = Attempt { balancer: &self.balancer, choice };
+        let endpoint = &self.endpoints[choice.at];
         let mut lease = Lease::new(Rc::clone(endpoint));
         let request = self.address(request, endpoint);
-        let (response, checkout) =
-            timeout_at(due, exchange(endpoint, request)).await.map_err(|_| UpstreamError::Timeout)??;
-        lease.sender = Some(checkout.sender);
-        Ok(response.map(|incoming| AnswerBody::new(incoming, lease, self.spec.idle_timeout)))
+        let called = timeout_at(due, exchange(endpoint, request)).await.unwrap_or(Err(UpstreamError::Timeout));
+        let answer = called.map(|(response, checkout)| {
+            lease.connection = Some(checkout.connection);
+            response.map(|incoming| AnswerBody::new(incoming, lease, self.spec.idle_timeout))
+        });
+        attempt.ended(&answer, begun);
+        (choice.at, answer)
     }
 
-    /// Closes the connections that nobody used since `before`.
-    pub fn reap(&self, before: std::time::Instant) {
-        for endpoint in &self.endpoints {
-            endpoint.reap(before);
-        }
-    }
-
-    /// The less busy of two neighbours, whose place moves with each call.
-    fn choose(&self) -> &Rc<Endpoint<B>> {
-        let count = self.endpoints.len();
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        let (one, two) = (&self.endpoints[turn % count], &self.endpoints[turn.wrapping_add(1) % count]);
-        if two.in_flight.get() < one.in_flight.get() { two } else { one }
+    /// Closes the connections that nobody used for `idle`; to be called now and then.
+    pub fn reap(&self, now: std::time::Instant, idle: Duration) {
+        self.endpoints.iter().for_each(|endpoint| endpoint.reap(now, idle));
     }
 
     fn address(&self, mut request: Request<B>, endpoint: &Endpoint<B>) -> Request<B> {
@@ -148,17 +168,44 @@ where
     }
 }
 
+/// A try under way; dropped without an end, it tells nothing of its endpoint.
+struct Attempt<'a> {
+    balancer: &'a Balancer,
+    choice: Choice,
+}
+
+impl Attempt<'_> {
+    fn ended<B>(&self, answer: &Result<Response<B>, UpstreamError>, begun: Option<Instant>) {
+        match answer {
+            Err(UpstreamError::Unsent(_)) => {}
+            Err(error) if matches!(error.cause(), Cause::Connect | Cause::Tls) => {
+                self.balancer.failed(self.choice, Failure::Certain);
+            }
+            answer if Failed::of(answer).is_some() || answer.is_err() => {
+                self.balancer.failed(self.choice, Failure::Possible);
+            }
+            _ => self.balancer.answered(self.choice.at, begun.map(|begun| begun.elapsed())),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.balancer.forget(self.choice);
+    }
+}
+
 async fn exchange<B>(
     endpoint: &Endpoint<B>,
     request: Request<B>,
 ) -> Result<(Response<hyper::body::Incoming>, Checkout<B>), UpstreamError>
 where
-    B: Resend + Body<Data = Bytes> + 'static,
+    B: Resend + Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut checkout = endpoint.checkout().await?;
     let again = if checkout.reused { stale_again(&request) } else { None };
-    let mut failed = match checkout.sender.try_send_request(request).await {
+    let mut failed = match checkout.connection.sender.try_send_request(request).await {
         Ok(response) => return Ok((response, checkout)),
         Err(failed) => failed,
     };
@@ -169,7 +216,7 @@ where
         return Err(broken(failed.into_error()));
     };
     let mut fresh = endpoint.connect().await?;
-    let response = fresh.sender.send_request(request).await.map_err(broken)?;
+    let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
     Ok((response, fresh))
 }
 

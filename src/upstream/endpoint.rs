@@ -1,75 +1,190 @@
-//! One address of a backend, and the idle connections to it.
+//! One address of a backend, and the connections to it.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::uri::Scheme;
 use http_body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::UpstreamError;
-use crate::config;
+use super::http2::{self, Pool};
+use super::resolve::Addresses;
+use super::sender::Sender;
+use super::tls::encrypt;
+use crate::condition::Condition;
+use crate::config::{self, Protocol};
+use crate::random::Random;
 
-/// Idle connections that one worker keeps to one endpoint; more are closed when they come back.
+/// Idle connections in HTTP/1.1 that one worker keeps to one endpoint; more are closed when they come back.
 const MAX_IDLE: usize = 256;
 
-/// One address of a backend, and one worker's idle connections to it, most recently used first.
+/// The longest time that a connection is used for new requests; each one's own lies within a fifth below, so that they do
+/// not end together. New addresses of a name and endpoints behind a load balancer get their share within this time.
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// One address of a backend, and one worker's connections to it: those in HTTP/1.1 that are idle, most recently used
+/// first, and those in HTTP/2.
 pub(super) struct Endpoint<B> {
     spec: config::Endpoint,
     pub(super) host: HeaderValue,
     connect_timeout: Duration,
+    addresses: Addresses,
+    random: Random,
     idle: RefCell<Vec<Idle<B>>>,
+    shared: Pool<B>,
+    /// Whether its connections can be shared, as far as it is known: by the configuration, or by the last one.
+    is_http2: Cell<Option<bool>>,
+    dialing: Cell<bool>,
+    dialed: Notify,
+    condition: Arc<Condition>,
     pub(super) in_flight: Cell<usize>,
 }
 
 struct Idle<B> {
     sender: SendRequest<B>,
     since: Instant,
+    until: Instant,
+}
+
+/// A connection, and until when it is used for new requests.
+pub(super) struct Connection<B> {
+    pub(super) sender: Sender<B>,
+    until: Instant,
 }
 
 /// A connection, and whether it had been used before: only then may its peer have closed it meanwhile.
 pub(super) struct Checkout<B> {
-    pub(super) sender: SendRequest<B>,
+    pub(super) connection: Connection<B>,
     pub(super) reused: bool,
 }
 
 impl<B> Endpoint<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(spec: &config::Endpoint, connect_timeout: Duration) -> Self {
+    pub(super) fn new(spec: &config::Endpoint, connect_timeout: Duration, condition: Arc<Condition>) -> Self {
         let host = HeaderValue::from_str(spec.authority.as_str()).expect("an authority is a valid header value");
-        Self { spec: spec.clone(), host, connect_timeout, idle: RefCell::default(), in_flight: Cell::new(0) }
+        let is_http2 = match (spec.protocol, &spec.tls) {
+            (Protocol::Auto, Some(_)) => None,
+            (Protocol::Auto, None) | (Protocol::Http1, _) => Some(false),
+            (Protocol::Http2, _) => Some(true),
+        };
+        Self {
+            spec: spec.clone(),
+            host,
+            connect_timeout,
+            addresses: Addresses::new(&spec.host, spec.port),
+            random: Random::default(),
+            idle: RefCell::default(),
+            shared: Pool::default(),
+            is_http2: Cell::new(is_http2),
+            dialing: Cell::new(false),
+            dialed: Notify::new(),
+            condition,
+            in_flight: Cell::new(0),
+        }
     }
 
     pub(super) fn base_path(&self) -> &str {
         &self.spec.base_path
     }
 
-    /// An idle connection that is still open, or a new one.
+    /// An idle connection that is still open, a place on a shared one, or a new one.
     pub(super) async fn checkout(&self) -> Result<Checkout<B>, UpstreamError> {
-        while let Some(mut sender) = self.pop() {
+        while let Some(Idle { mut sender, until, .. }) = self.pop() {
             if sender.ready().await.is_ok() {
-                return Ok(Checkout { sender, reused: true });
+                return Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: true });
             }
         }
-        self.connect().await
+        if self.is_http2.get() == Some(false) { self.connect().await } else { self.share().await }
     }
 
-    fn pop(&self) -> Option<SendRequest<B>> {
-        self.idle.borrow_mut().pop().map(|idle| idle.sender)
+    fn pop(&self) -> Option<Idle<B>> {
+        self.idle.borrow_mut().pop()
     }
 
-    /// A new connection.
+    /// A place on a connection that others use as well. One is opened at a time: who comes meanwhile waits for it, since
+    /// a hundred requests at once need two connections and not a hundred.
+    async fn share(&self) -> Result<Checkout<B>, UpstreamError> {
+        let waiting = async {
+            while self.is_http2.get() != Some(false) {
+                if let Some((stream, until)) = self.shared.place(Instant::now()) {
+                    let connection = Connection { sender: Sender::Http2(stream), until };
+                    return Some(Checkout { connection, reused: true });
+                }
+                let dialed = self.dialed.notified();
+                if !self.dialing.get() {
+                    break;
+                }
+                dialed.await;
+            }
+            None
+        };
+        // Whoever waits for another's connection waits no longer than for one of its own.
+        match timeout(self.connect_timeout, waiting).await {
+            Ok(Some(place)) => Ok(place),
+            Ok(None) => {
+                let _dialing = Dialing::new(self);
+                let checkout = self.connect().await?;
+                self.offer(&checkout.connection);
+                Ok(checkout)
+            }
+            Err(_) => Err(UpstreamError::ConnectTimeout),
+        }
+    }
+
+    /// A new connection. `connect_timeout` is for TCP, and once more for TLS.
     pub(super) async fn connect(&self) -> Result<Checkout<B>, UpstreamError> {
-        let stream = timeout(self.connect_timeout, self.dial()).await.map_err(|_| UpstreamError::ConnectTimeout)??;
+        let dial = self.addresses.connect(self.connect_timeout);
+        let stream = timeout(self.connect_timeout, dial).await.map_err(|_| UpstreamError::ConnectTimeout)??;
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        let Some(tls) = &self.spec.tls else {
+            return self.speak(stream, self.is_http2.get() == Some(true), Scheme::HTTP).await;
+        };
+        let encrypted = encrypt(tls, stream, self.connect_timeout).await.and_then(|stream| {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
+            if self.spec.protocol == Protocol::Http2 && !is_http2 {
+                return Err(UpstreamError::Tls(io::Error::other("the endpoint does not speak HTTP/2")));
+            }
+            Ok((stream, is_http2))
+        });
+        self.complain(encrypted.as_ref().err());
+        let (stream, is_http2) = encrypted?;
+        self.is_http2.set(Some(is_http2));
+        self.speak(stream, is_http2, Scheme::HTTPS).await
+    }
+
+    /// Says once for all workers what is wrong with an endpoint's TLS: nothing mends it but people. What changes from one
+    /// time to the next, such as the time of the day, is not said.
+    fn complain(&self, error: Option<&UpstreamError>) {
+        let wrong = error.and_then(Error::source).map(ToString::to_string);
+        let wrong = wrong.map(|text| text.split(": verification time").next().unwrap_or_default().to_owned());
+        if self.condition.complain(wrong.clone()) {
+            let wrong = wrong.unwrap_or_default();
+            tracing::warn!(endpoint = %self.spec.authority, "no TLS with the endpoint: {wrong}");
+        }
+    }
+
+    async fn speak<T>(&self, stream: T, is_http2: bool, scheme: Scheme) -> Result<Checkout<B>, UpstreamError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let until = Instant::now() + MAX_AGE.mul_f64(f64::from(self.random.below(20) + 81) / 100.0);
+        if is_http2 {
+            let sender = Sender::Http2(http2::open(stream, scheme).await?);
+            return Ok(Checkout { connection: Connection { sender, until }, reused: false });
+        }
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .handshake(TokioIo::new(stream))
@@ -77,29 +192,51 @@ where
             .map_err(UpstreamError::Broken)?;
         // Ends when the sender is dropped or the peer closes; its errors reach whoever waits for an answer.
         tokio::task::spawn_local(connection);
-        Ok(Checkout { sender, reused: false })
+        Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: false })
     }
 
-    async fn dial(&self) -> Result<TcpStream, UpstreamError> {
-        if let Ok(address) = self.spec.host.parse::<IpAddr>() {
-            let address = SocketAddr::new(address, self.spec.port);
-            return TcpStream::connect(address).await.map_err(UpstreamError::Connect);
+    /// Lets others share a connection that can be shared.
+    fn offer(&self, connection: &Connection<B>) {
+        if let Sender::Http2(stream) = &connection.sender {
+            self.shared.keep(stream, connection.until);
         }
-        let found = tokio::net::lookup_host((self.spec.host.as_str(), self.spec.port)).await;
-        let addresses: Vec<SocketAddr> = found.map_err(UpstreamError::Resolve)?.collect();
-        TcpStream::connect(addresses.as_slice()).await.map_err(UpstreamError::Connect)
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub(super) fn checkin(&self, sender: SendRequest<B>) {
-        let mut idle = self.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender, since: Instant::now() });
+    pub(super) fn checkin(&self, connection: Connection<B>) {
+        self.offer(&connection);
+        // A place on a shared connection is free as soon as it is dropped.
+        let Connection { sender: Sender::Http1(sender), until } = connection else { return };
+        let (mut idle, since) = (self.idle.borrow_mut(), Instant::now());
+        if !sender.is_closed() && since < until && idle.len() < MAX_IDLE {
+            idle.push(Idle { sender, since, until });
         }
     }
 
-    /// Closes the connections that nobody used since `before`.
-    pub(super) fn reap(&self, before: Instant) {
-        self.idle.borrow_mut().retain(|idle| idle.since >= before && !idle.sender.is_closed());
+    /// Closes the connections that nobody used for `longest`, and those that are too old.
+    pub(super) fn reap(&self, now: Instant, longest: Duration) {
+        let is_kept = |idle: &Idle<B>| {
+            let age = now.saturating_duration_since(idle.since);
+            age <= longest && now < idle.until && !idle.sender.is_closed()
+        };
+        self.idle.borrow_mut().retain(is_kept);
+        self.shared.reap(now, longest);
+    }
+}
+
+/// A connection being opened; over, well or badly, when dropped.
+struct Dialing<'a>(&'a Cell<bool>, &'a Notify);
+
+impl<'a> Dialing<'a> {
+    fn new<B>(endpoint: &'a Endpoint<B>) -> Self {
+        endpoint.dialing.set(true);
+        Self(&endpoint.dialing, &endpoint.dialed)
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+        self.1.notify_waiters();
     }
 }

@@ -18,6 +18,10 @@ pub enum UpstreamError {
     /// Nobody accepted the connection in `connect_timeout`.
     #[error("failed to connect within the connect timeout")]
     ConnectTimeout,
+    /// The TLS handshake failed: the source says whether it is the certificate (expired, for another name, by an unknown
+    /// authority), the version, or the network.
+    #[error("failed to agree on TLS with the endpoint")]
+    Tls(#[source] io::Error),
     /// No head of an answer in `timeout`, or a whole shadow's answer not in `timeout`.
     #[error("failed to get an answer within the timeout")]
     Timeout,
@@ -45,6 +49,7 @@ impl UpstreamError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout => Cause::Connect,
+            Self::Tls(_) => Cause::Tls,
             Self::Timeout | Self::Idle => Cause::Timeout,
             Self::Broken(error) if error.is_parse() => Cause::Decode,
             Self::Unasked => Cause::Decode,
@@ -66,6 +71,8 @@ impl UpstreamError {
             Self::Resolve(_) => "dns_error",
             Self::Connect(_) => "connection_refused",
             Self::ConnectTimeout => "connection_timeout",
+            Self::Tls(error) if is_certificate(error) => "tls_certificate_error",
+            Self::Tls(_) => "tls_protocol_error",
             Self::Timeout => "http_response_timeout",
             Self::Idle => "connection_read_timeout",
             Self::Broken(error) if error.is_parse() => "http_protocol_error",
@@ -73,4 +80,10 @@ impl UpstreamError {
             Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
         }
     }
+}
+
+/// Whether it is the endpoint's certificate that is to blame.
+fn is_certificate(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }

@@ -5,7 +5,20 @@ use std::path::Path;
 
 /// Words, rules, configuration, adapters, flows, and then what puts them together. Siblings do not see each other.
 const FLOORS: &[&[&str]] = &[
-    &["backend", "cap", "hit_rate", "outcome", "percent", "random", "refusal", "retry", "revision", "skip", "stage"],
+    &[
+        "backend",
+        "cap",
+        "condition",
+        "hit_rate",
+        "outcome",
+        "percent",
+        "random",
+        "refusal",
+        "retry",
+        "revision",
+        "skip",
+        "stage",
+    ],
     &["bucket", "gate", "score"],
     &["config"],
     &["console", "server", "store", "telemetry", "upstream"],

@@ -131,7 +131,7 @@ async fn a_changed_secret_is_in_force_within_a_second_and_costs_no_connection() 
         soon("the new secret", in_force).await;
         assert!(written.elapsed() < APPLIED_WITHIN, "{name}: {:?}", written.elapsed());
     }
-    assert_eq!(v2.connections(), 1, "the pool outlives the secret");
+    assert!(v2.connections() <= 2, "the pool of each of two workers outlives the secret");
     assert!(!proxy.log().contains("newer"), "no secret in the log");
 }
 

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Uri};
+use rustls::pki_types::ServerName;
 
-use super::super::deployment::{BackendSpec, Endpoint, HeaderSource, HostPolicy, RequestMapping};
+use super::super::deployment::{BackendSpec, Endpoint, HeaderSource, HostPolicy, Protocol, RequestMapping};
 use super::super::template::PathTemplate;
+use super::super::tls::EndpointTls;
 use super::deployment::secret;
 use super::headers::{self, header_name};
 use super::resilience;
 use super::table::Table;
+use super::tls;
 use super::value::Value;
 
-/// Keys of the contract that this version does not act on.
-const UNSUPPORTED: [&str; 2] = ["tls", "health"];
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const EXAMPLE: &str = "a table such as { url = \"http://127.0.0.1:7001\" }";
-const URL_EXAMPLE: &str = "write http://HOST:PORT, and a path if one stands before all paths";
+const URL_EXAMPLE: &str = "write http://HOST:PORT or https://HOST:PORT, and a path if one stands before all paths";
 
 /// What a backend takes from its surroundings.
 pub(super) struct Defaults<'p> {
@@ -31,13 +32,13 @@ pub(super) struct Defaults<'p> {
 
 pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<BackendSpec> {
     let mut table = value.table_like(EXAMPLE)?;
-    table.unsupported(&UNSUPPORTED);
     let spec = BackendSpec {
-        endpoints: endpoints(&mut table),
+        endpoints: endpoints(&mut table, defaults.folder),
         host: table.get("host", host_policy).unwrap_or_default(),
         connect_timeout: table.duration("connect_timeout", CONNECT_TIMEOUT),
         timeout: table.duration("timeout", TIMEOUT),
         idle_timeout: table.duration("idle_timeout", defaults.idle_timeout),
+        health: table.get("health", resilience::health),
         retry: table.get("retry", resilience::retry),
         request: table.get("request", Value::table).map(|table| request(table, defaults)).unwrap_or_default(),
     };
@@ -67,23 +68,61 @@ fn host_policy(value: &Value<'_>) -> Option<HostPolicy> {
     value.word(&[("preserve", HostPolicy::Preserve), ("endpoint", HostPolicy::Endpoint)])
 }
 
-fn endpoints(table: &mut Table<'_>) -> Vec<Endpoint> {
-    match (table.take("url"), table.take("urls")) {
-        (Some(url), None) => endpoint(&url).into_iter().collect(),
-        (None, Some(urls)) => several(&urls),
+fn endpoints(table: &mut Table<'_>, folder: &Path) -> Vec<Endpoint> {
+    let protocol = table.get("protocol", protocol).unwrap_or_default();
+    let tls = table.take("tls");
+    let (urls, mut written) = match (table.take("url"), table.take("urls")) {
+        (Some(url), None) => (Some(url.clone()), endpoint(&url).into_iter().collect()),
+        (None, Some(urls)) => (Some(urls.clone()), several(&urls)),
         (Some(_), Some(urls)) => {
             urls.key_error("stands beside `url`", Some("write one of the two".to_owned()));
-            Vec::new()
+            (None, Vec::new())
         }
         (None, None) => {
             table.missing("`url` is missing", "url = \"http://127.0.0.1:7001\"");
-            Vec::new()
+            (None, Vec::new())
         }
+    };
+    if let Some(urls) = urls.filter(|_| !written.is_empty()) {
+        encrypt(&mut written, &urls, tls.as_ref(), protocol, folder);
+    }
+    let finish = |written: Written| Endpoint { protocol, ..written.endpoint };
+    written.into_iter().map(finish).collect()
+}
+
+fn protocol(value: &Value<'_>) -> Option<Protocol> {
+    value.word(&[("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)])
+}
+
+/// Gives TLS to the https endpoints.
+fn encrypt(written: &mut [Written], urls: &Value<'_>, tls: Option<&Value<'_>>, protocol: Protocol, folder: &Path) {
+    if !written.iter().any(|written| written.https) {
+        if let Some(tls) = tls {
+            tls.key_error("has no effect on http", Some("write https in the URL, or remove it".to_owned()));
+        }
+        return;
+    }
+    let Some(client) = tls::client(tls, urls, protocol, folder) else { return };
+    for Written { https, endpoint } in written {
+        let own = || ServerName::try_from(endpoint.host.clone()).ok();
+        let Some(server_name) = client.server_name.clone().or_else(own) else {
+            let what = format!("`{}` is no name that a certificate can be for", endpoint.host);
+            urls.error(what, "write tls = { server_name = \"NAME\" }");
+            continue;
+        };
+        endpoint.tls = https.then(|| EndpointTls { server_name, client: client.tls.clone() });
     }
 }
 
-fn several(urls: &Value<'_>) -> Vec<Endpoint> {
-    let mut read: Vec<Endpoint> = Vec::new();
+/// An endpoint, and whether it is to be encrypted.
+#[derive(Clone, PartialEq)]
+struct Written {
+    https: bool,
+    endpoint: Endpoint,
+}
+
+fn several(urls: &Value<'_>) -> Vec<Written> {
+    let mut read: Vec<Written> = Vec::new();
     let endpoints = urls.some("a list such as [\"http://127.0.0.1:7001\"]", "no endpoint", |item| {
         let endpoint = endpoint(item)?;
         if read.contains(&endpoint) {
@@ -95,7 +134,7 @@ fn several(urls: &Value<'_>) -> Vec<Endpoint> {
     endpoints.unwrap_or_default()
 }
 
-fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
+fn endpoint(value: &Value<'_>) -> Option<Written> {
     if value.is_array() {
         value.error("several endpoints in `url`", "write `urls`");
         return None;
@@ -103,16 +142,15 @@ fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
     value.parsed("a URL such as \"http://127.0.0.1:7001\"", URL_EXAMPLE, parse_endpoint)
 }
 
-fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+fn parse_endpoint(text: &str) -> Result<Written, String> {
     let quoted = text.escape_debug();
     let uri: Uri = text.parse().map_err(|error| format!("`{quoted}` is no URL: {error}"))?;
-    match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => {}
-        Some(scheme) if *scheme == Scheme::HTTPS => {
-            return Err("an https URL is not supported by this version of crossfade".to_owned());
-        }
-        _ => return Err(format!("`{quoted}` has no scheme")),
-    }
+    let https = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => false,
+        Some(scheme) if *scheme == Scheme::HTTPS => true,
+        Some(scheme) => return Err(format!("`{}` is no scheme to speak HTTP by", scheme.as_str().escape_debug())),
+        None => return Err(format!("`{quoted}` has no scheme")),
+    };
     let authority = uri.authority().ok_or_else(|| format!("`{quoted}` has no host"))?.clone();
     if authority.as_str().contains('@') {
         return Err("a user or password in a URL ends up in logs".to_owned());
@@ -120,19 +158,21 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
     if uri.query().is_some() || text.contains('#') {
         return Err(format!("`{quoted}` has a query or a fragment"));
     }
-    let port = port_of(authority.as_str(), authority.host()).ok_or_else(|| format!("`{quoted}` has no valid port"))?;
+    let port = port_of(authority.as_str(), authority.host(), if https { 443 } else { 80 });
+    let port = port.ok_or_else(|| format!("`{quoted}` has no valid port"))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() {
         return Err(format!("`{quoted}` has no host"));
     }
     let base_path = uri.path().trim_end_matches('/').to_owned();
-    Ok(Endpoint { authority, host, port, base_path })
+    let endpoint = Endpoint { authority, host, port, base_path, tls: None, protocol: Protocol::default() };
+    Ok(Written { https, endpoint })
 }
 
-/// What follows the host; 80 when nothing does. `Authority::port` would pass over a port that is out of range.
-fn port_of(authority: &str, host: &str) -> Option<u16> {
+/// What follows the host; the scheme's own when nothing does. `Authority::port` would pass over a port that is out of range.
+fn port_of(authority: &str, host: &str, default: u16) -> Option<u16> {
     match authority.strip_prefix(host)? {
-        "" => Some(80),
+        "" => Some(default),
         rest => rest.strip_prefix(':')?.parse().ok().filter(|port| *port != 0),
     }
 }

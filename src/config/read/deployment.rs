@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
+use super::super::tls::ServerTls;
 use super::super::token::Token;
 use super::backend::{self, Defaults};
 use super::fit::Surroundings;
 use super::route;
 use super::table::Table;
+use super::tls;
 use super::value::Value;
 
 /// Where the admin port listens when nobody says otherwise: what the command line's `--admin` expects.
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
 /// Keys of the contract that this version does not act on.
-const UNSUPPORTED: [&str; 3] = ["listen_tls", "tls", "fleet"];
+const UNSUPPORTED: [&str; 1] = ["fleet"];
 /// Least room for a head: what hyper's HTTP/1 parser needs.
 const LEAST_HEADER_BYTES: usize = 8 << 10;
 /// Names that mean something else in `rollout.toml` and in the label `dependency`.
@@ -26,11 +28,13 @@ const RESERVED: [&str; 2] = ["change", "none"];
 
 pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
     root.unsupported(&UNSUPPORTED);
-    let listen = listen(&mut root);
-    let (admin, token) = admin(&mut root, &listen, folder);
+    let Listening { listen, listen_tls, tls } = listening(&mut root, folder);
+    let (admin, token) = admin(&mut root, &[&listen[..], &listen_tls].concat(), folder);
     let limits = root.get("limits", Value::table).map_or_else(Limits::default, limits);
     let deployment = Deployment {
         listen,
+        listen_tls,
+        tls,
         admin,
         token_file: token.as_ref().map(|(path, _)| path.clone()),
         token: token.map(|(_, token)| token),
@@ -45,12 +49,33 @@ pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
     deployment
 }
 
-fn listen(root: &mut Table<'_>) -> Vec<SocketAddr> {
-    const HELP: &str = "listen = [\"127.0.0.1:8080\"]";
-    let Some(value) = root.required("listen", HELP) else {
-        return Vec::new();
-    };
+/// Where consumers connect, and what they are shown there.
+struct Listening {
+    listen: Vec<SocketAddr>,
+    listen_tls: Vec<SocketAddr>,
+    tls: Option<ServerTls>,
+}
+
+fn listening(root: &mut Table<'_>, folder: &Path) -> Listening {
     let mut seen = HashSet::new();
+    let (cleartext, encrypted, tls) = (root.take("listen"), root.take("listen_tls"), root.take("tls"));
+    if cleartext.is_none() && encrypted.is_none() {
+        root.missing("`listen` is missing", "listen = [\"127.0.0.1:8080\"], or listen_tls = [...] with [tls]");
+    }
+    if let (Some(encrypted), None) = (&encrypted, &tls) {
+        encrypted.key_error("needs a certificate", Some("add [tls] with cert and key".to_owned()));
+    }
+    if let (None, Some(tls)) = (&encrypted, &tls) {
+        tls.key_warn("has no effect without `listen_tls`", "add listen_tls = [\"127.0.0.1:8443\"], or remove it");
+    }
+    Listening {
+        listen: cleartext.map(|value| addresses(&value, &mut seen)).unwrap_or_default(),
+        listen_tls: encrypted.map(|value| addresses(&value, &mut seen)).unwrap_or_default(),
+        tls: tls.and_then(|value| tls::server(value.table()?, folder)),
+    }
+}
+
+fn addresses(value: &Value<'_>, seen: &mut HashSet<SocketAddr>) -> Vec<SocketAddr> {
     let addresses = value.some("a list such as [\"127.0.0.1:8080\"]", "no address to listen on", |item| {
         let address = address(item)?;
         if address.port() != 0 && !seen.insert(address) {
@@ -100,6 +125,7 @@ fn limits(mut table: Table<'_>) -> Limits {
     let limits = Limits {
         max_connections: table.count("max_connections", 1, default.max_connections),
         max_in_flight: table.count("max_in_flight", 1, default.max_in_flight),
+        max_streams: table.count("max_streams", 1, default.max_streams),
         header_bytes: table.get("header_bytes", header_bytes).unwrap_or(default.header_bytes),
         header_timeout: table.duration("header_timeout", default.header_timeout),
         idle_timeout: table.duration("idle_timeout", default.idle_timeout),
@@ -128,7 +154,7 @@ fn header_bytes(value: &Value<'_>) -> Option<usize> {
 }
 
 /// A path, relative to the folder of the file that names it.
-fn path(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
+pub(super) fn path(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
     let text = value.str_like("a path")?;
     if text.is_empty() || text.contains('\0') {
         value.error("no path", "write the path of a file, relative to this one");

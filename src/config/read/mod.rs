@@ -14,6 +14,7 @@ mod route;
 mod sink;
 mod suggest;
 mod table;
+mod tls;
 mod value;
 
 use std::fs::File;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::resilience::RetryPolicy;
+use http::uri::PathAndQuery;
+
+use super::super::resilience::{HealthCheck, RetryPolicy};
 use super::value::Value;
 use crate::percent::Percent;
 
@@ -12,6 +14,10 @@ const MOST_ATTEMPTS: u32 = 10;
 /// Finagle's and linkerd's default share.
 const BUDGET: Percent = Percent::from_whole(20);
 const BACKOFF: Duration = Duration::from_millis(25);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// A check that is made more often is an attack.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) fn retry(value: &Value<'_>) -> Option<RetryPolicy> {
     let mut table = value.table_like("a table such as { attempts = 2 }")?;
@@ -26,6 +32,33 @@ pub(super) fn retry(value: &Value<'_>) -> Option<RetryPolicy> {
     };
     table.finish();
     Some(policy)
+}
+
+pub(super) fn health(value: &Value<'_>) -> Option<HealthCheck> {
+    let mut table = value.table_like("a table such as { path = \"/healthz\" }")?;
+    let path = table.required("path", "path = \"/healthz\"").and_then(|value| path(&value));
+    let interval = table.duration("interval", CHECK_INTERVAL);
+    let timeout = table.duration("timeout", CHECK_TIMEOUT);
+    let status = table.get("status", |value| value.list("a list of statuses, such as [200]", Value::status));
+    if interval < LEAST_INTERVAL {
+        table.warn("`interval` is shorter than 10 ms, and is taken as 10 ms", "write at least \"10ms\"");
+    }
+    table.finish();
+    Some(HealthCheck {
+        path: path?,
+        interval: interval.max(LEAST_INTERVAL),
+        timeout,
+        status: status.unwrap_or_default(),
+    })
+}
+
+fn path(value: &Value<'_>) -> Option<String> {
+    let text = value.str_like("a path such as \"/healthz\"")?;
+    let valid = text.starts_with('/') && !text.contains('#') && text.parse::<PathAndQuery>().is_ok();
+    if !valid {
+        value.error("no path of a request", "write a path such as \"/healthz\"");
+    }
+    valid.then(|| text.to_owned())
 }
 
 fn attempts(value: &Value<'_>) -> Option<u32> {

@@ -46,6 +46,7 @@ struct Given {
     conditional: bool,
     status: u16,
     headers: HeaderMap,
+    trailers: Option<HeaderMap>,
     pieces: Vec<Bytes>,
     latency_ms: u64,
 }
@@ -56,6 +57,7 @@ fn given(status: u16, body: &[u8]) -> Given {
         conditional: false,
         status,
         headers: HeaderMap::new(),
+        trailers: None,
         pieces: body.chunks(7).map(Bytes::copy_from_slice).collect(),
         latency_ms: 10,
     }
@@ -79,6 +81,12 @@ impl Given {
         self
     }
 
+    fn grpc(mut self, status: &'static str) -> Self {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let status = (crate::score::GRPC_STATUS, HeaderValue::from_static(status));
+        Self { trailers: Some(HeaderMap::from_iter([status])), ..self }
+    }
+
     fn score(&self, rules: Rules, cap: usize) -> Score {
         self.score_body(rules, Body::Kept(&self.pieces), cap)
     }
@@ -89,6 +97,7 @@ impl Given {
             conditional: self.conditional,
             status: status(self.status),
             headers: &self.headers,
+            trailers: self.trailers.as_ref(),
             body,
             head_latency: Duration::from_millis(self.latency_ms),
         };
@@ -248,4 +257,19 @@ fn only_answers_that_could_be_rich_need_their_body() {
     assert!(needs(min_bytes(1), 200, &plain));
     assert!(needs(rules(&[], &["/a"], &[]), 200, &plain));
     assert!(!needs(rules(&[200], &["/a"], &[]), 201, &plain));
+}
+
+#[test]
+fn grpc_is_scored_by_its_status_and_not_by_its_content() {
+    let rules =
+        || Rules { required: pointers(&["/items"]), max_latency: Some(Duration::from_secs(1)), ..Rules::default() };
+    let least = || Rules { min_bytes: Some(6), ..Rules::default() };
+    check(vec![
+        ("ok", rules(), given(200, b"\0\0\0\0\0").grpc("0"), Score::Rich),
+        ("ok and empty", Rules::default(), given(200, b"").grpc("0"), Score::Rich),
+        ("ok and short", least(), given(200, b"\0\0\0\0\0").grpc("0"), Score::Fallback(Cause::Empty)),
+        ("ok and slow", rules(), given(200, b"").grpc("0").after_ms(2000), Score::Fallback(Cause::Slow)),
+        ("unavailable", rules(), given(200, b"").grpc("14"), Score::Fallback(Cause::Status)),
+        ("not even HTTP's", rules(), given(503, b"").grpc("0"), Score::Fallback(Cause::Status)),
+    ]);
 }

@@ -20,6 +20,7 @@ pub use reader::{Reader, Span};
 pub use tables::FORMAT;
 pub use writer::Batch;
 
+use super::directory::DataDir;
 use super::state_file::{self, StateError};
 use tables::OpenFailure;
 
@@ -76,12 +77,13 @@ pub struct Ledger {
 type Shared = Arc<Mutex<Option<Arc<Database>>>>;
 
 impl Ledger {
-    /// Opens the ledger at `path`, or makes a new one; takes over the state of earlier versions at `old_state`. A damaged
-    /// file is set aside and told: it is no permission for anything. A file that cannot be opened now is tried again later.
+    /// Opens the ledger of a data directory, or makes a new one; takes over the state of earlier versions. A damaged file is
+    /// set aside and told: it is no permission for anything. A file that cannot be opened now is tried again later.
     ///
     /// # Errors
     /// As [`LedgerError`] tells.
-    pub fn open(path: &Path, old_state: &Path) -> Result<(Self, Found), LedgerError> {
+    pub fn open(data_dir: &DataDir) -> Result<(Self, Found), LedgerError> {
+        let (path, old_state) = (&data_dir.ledger(), &data_dir.gate_state());
         let (database, found) = open_or_set_aside(path)?;
         let found = match &database {
             Some(database) if found.state.is_none() => take_over(database, found, old_state)?,
@@ -89,7 +91,7 @@ impl Ledger {
         };
         let shared: Shared = Arc::new(Mutex::new(database.map(Arc::new)));
         let reader = Reader::new(Arc::clone(&shared));
-        let (jobs, thread) = writer::start(path.to_owned(), shared).map_err(LedgerError::Thread)?;
+        let (jobs, thread) = writer::start(path.clone(), shared, data_dir.recording()).map_err(LedgerError::Thread)?;
         Ok((Self { jobs, reader, thread }, found))
     }
 

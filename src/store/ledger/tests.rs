@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn data_dir(folder: &Path) -> DataDir {
+    DataDir::open(folder).expect("nobody has it")
+}
+
 fn opened(folder: &Path) -> (Ledger, Found) {
-    Ledger::open(&folder.join("ledger.redb"), &folder.join("gate.state")).expect("it opens")
+    Ledger::open(&data_dir(folder)).expect("it opens")
 }
 
 fn put(ledger: &Ledger, batch: Batch) -> Result<(), String> {
@@ -89,7 +93,7 @@ fn a_newer_format_is_refused_with_both_numbers() {
     transaction.open_table(tables::META).expect("a table").insert("format", FORMAT + 1).expect("writable");
     transaction.commit().expect("writable");
     drop(database);
-    let error = Ledger::open(&path, &folder.path().join("gate.state")).expect_err("a newer one wrote it");
+    let error = Ledger::open(&data_dir(folder.path())).expect_err("a newer one wrote it");
     assert!(error.to_string().contains("has format 2, and this version knows formats up to 1"), "{error}");
 }
 
@@ -108,12 +112,13 @@ fn a_damaged_file_is_set_aside_and_allows_nothing() {
 #[test]
 fn a_disk_that_was_away_is_noticed_when_it_is_back() {
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let away = folder.path().join("away");
-    let (ledger, found) = opened(&away);
+    let in_the_way = folder.path().join("ledger.redb");
+    fs::create_dir(&in_the_way).expect("the folder is writable");
+    let (ledger, found) = opened(folder.path());
     assert!(found.unavailable.is_some());
-    put(&ledger, event(1)).expect_err("there is no folder");
-    fs::create_dir(&away).expect("the folder is writable");
-    put(&ledger, event(1)).expect("now there is");
+    put(&ledger, event(1)).expect_err("a folder is no file");
+    fs::remove_dir(&in_the_way).expect("the folder is writable");
+    put(&ledger, event(1)).expect("now there is room");
     assert_eq!(ledger.reader().events(ALL).expect("readable").len(), 1);
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 use redb::{Database, Error, ReadableTable, ReadableTableMetadata};
 use tokio::sync::oneshot;
 
+use super::super::recording::{Block, Recording};
 use super::tables::{EVENTS, GATE, HOURS, STATE, VERDICTS, open, set_last_verdict};
 use super::{Shared, WAITING, current, replace};
 
@@ -30,6 +31,8 @@ pub struct Batch {
     pub verdicts: Vec<(String, u64, Vec<u8>)>,
     /// Records to be appended, by dependency, route, and hour since 1970.
     pub minutes: Vec<(String, String, u64, Vec<u8>)>,
+    /// For the recording.
+    pub blocks: Vec<Block>,
 }
 
 /// A batch, and whom to tell.
@@ -39,16 +42,26 @@ pub(super) struct Job {
     pub(super) tell: oneshot::Sender<Result<(), String>>,
 }
 
-pub(super) fn start(path: PathBuf, shared: Shared) -> std::io::Result<(mpsc::SyncSender<Job>, thread::JoinHandle<()>)> {
+pub(super) fn start(
+    path: PathBuf,
+    shared: Shared,
+    recording: PathBuf,
+) -> std::io::Result<(mpsc::SyncSender<Job>, thread::JoinHandle<()>)> {
     let (jobs, given) = mpsc::sync_channel::<Job>(WAITING);
     let thread = thread::Builder::new().name("ledger".to_owned()).spawn(move || {
+        let mut recording = Recording::new(recording);
         while let Ok(Job { batch, tell }) = given.recv() {
-            let written = write(&path, &shared, &batch);
+            let written = record(&mut recording, &batch).and_then(|()| write(&path, &shared, &batch));
             // Whoever sent it may have gone; what was sent is written all the same.
             let _ = tell.send(written);
         }
     })?;
     Ok((jobs, thread))
+}
+
+fn record(recording: &mut Recording, batch: &Batch) -> Result<(), String> {
+    let recorded = batch.blocks.iter().try_for_each(|block| recording.append(block));
+    recorded.map_err(|error| format!("the recording cannot be written: {error}"))
 }
 
 fn write(path: &Path, shared: &Shared, batch: &Batch) -> Result<(), String> {

@@ -4,19 +4,25 @@
 //! Nothing here sleeps to wait. Whatever a test waits for is a value: a request that an origin received, a metric, an exit
 //! status; each wait has one generous limit, and says what it last saw when it gives up.
 
+mod certificates;
 mod client;
+mod command;
 mod http;
 mod metrics;
 mod origin;
+mod peer;
 mod proxy;
 mod raw;
 
 use std::time::Duration;
 
+pub(crate) use certificates::{Authority, Identity};
 pub(crate) use client::ask;
 pub(crate) use client::{Client, Request, Response};
+pub(crate) use command::{curl, run};
 pub(crate) use metrics::Metrics;
 pub(crate) use origin::{Behaviour, Origin, Received, Reply};
+pub(crate) use peer::{Answered, Consumer, Content, Peer, Speaks, content, stream};
 pub(crate) use proxy::{Proxy, World, Write};
 pub(crate) use raw::Raw;
 

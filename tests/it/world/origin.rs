@@ -83,6 +83,8 @@ pub(crate) enum Behaviour {
     ResetInHead,
     /// Resets the connection within the body.
     ResetInBody,
+    /// Stops within the body, and keeps the connection.
+    StallInBody,
     /// Answers one byte at a time, with this pause between two of them.
     Trickle(Reply, Duration),
     /// Answers with these bytes, and closes.
@@ -102,7 +104,7 @@ pub(crate) enum Behaviour {
 }
 
 /// A request as it arrived.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) target: String,
@@ -148,6 +150,7 @@ struct State {
     received: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
     connections: AtomicUsize,
+    open: watch::Sender<usize>,
     released: Semaphore,
 }
 
@@ -159,6 +162,7 @@ impl Origin {
             received: Mutex::default(),
             count: watch::Sender::new(0),
             connections: AtomicUsize::new(0),
+            open: watch::Sender::new(0),
             released: Semaphore::new(0),
         });
         // A test's own channel, used a few times: bounding it would only add a wait.
@@ -207,6 +211,11 @@ impl Origin {
         self.state.connections.load(Ordering::Relaxed)
     }
 
+    /// Waits until that many connections are open.
+    pub(crate) async fn until_open(&self, count: usize) {
+        self.state.open.subscribe().wait_for(|it| *it == count).await.expect("the origin runs");
+    }
+
     /// Waits until that many requests were received since the start.
     pub(crate) async fn until_received(&self, count: usize) {
         let mut counted = self.state.count.subscribe();
@@ -249,7 +258,12 @@ async fn run(state: Arc<State>, mut commands: Commands, started: &blocking::Send
             Ok((stream, _)) = accept(listener.as_ref()) => {
                 let state = Arc::clone(&state);
                 state.connections.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(async move { serve(Wire::new(stream), &state).await });
+                state.open.send_modify(|open| *open += 1);
+                connections.spawn(async move {
+                    let served = serve(Wire::new(stream), &state).await;
+                    state.open.send_modify(|open| *open -= 1);
+                    served
+                });
             }
             Some(_) = connections.join_next() => {}
         }
@@ -356,6 +370,10 @@ async fn end_badly(behaviour: Behaviour, wire: &mut Wire) -> io::Result<()> {
         Behaviour::ResetInHead => {
             wire.write(&partial[..20]).await?;
             reset_on_close(wire)?;
+        }
+        Behaviour::StallInBody => {
+            wire.write(&[&partial[..], b"{\"items\":[1,2"].concat()).await?;
+            std::future::pending::<()>().await;
         }
         Behaviour::ResetInBody => {
             wire.write(&[&partial[..], b"{\"items\":[1,2"].concat()).await?;

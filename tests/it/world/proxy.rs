@@ -13,6 +13,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
+use super::certificates::Identity;
 use super::client::{Client, Request, Response, ask};
 use super::metrics::Metrics;
 use super::origin::Origin;
@@ -26,7 +27,7 @@ pub(crate) struct World {
     v2: Vec<String>,
     limits: Vec<String>,
     top: Vec<String>,
-    secrets: Vec<(String, String)>,
+    files: Vec<(String, String)>,
     routes: Option<String>,
     rollout: String,
     config_map: bool,
@@ -49,9 +50,26 @@ impl World {
         self
     }
 
+    /// V1 by the lines of its table.
+    pub(crate) fn v1_with(mut self, lines: &str) -> Self {
+        self.v1.push(lines.to_owned());
+        self
+    }
+
     pub(crate) fn v2(mut self, origin: &Origin) -> Self {
         self.v2.push(format!("url = \"http://{}\"", origin.address()));
         self
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, content: impl Into<String>) -> Self {
+        self.files.push((name.to_owned(), content.into()));
+        self
+    }
+
+    /// Certificate and key beside the configuration, as `NAME.pem` and `NAME.key`.
+    pub(crate) fn identity(self, name: &str, identity: &Identity) -> Self {
+        self.file(&format!("{name}.pem"), &identity.cert).file(&format!("{name}.key"), &identity.key)
     }
 
     /// More lines for V2's table.
@@ -66,15 +84,9 @@ impl World {
         self
     }
 
-    /// Lines for the top of the file, before its tables.
+    /// Lines for the top of the file; tables come last.
     pub(crate) fn top(mut self, lines: &str) -> Self {
         self.top.push(lines.to_owned());
-        self
-    }
-
-    /// A file beside the two.
-    pub(crate) fn file(mut self, name: &str, content: &str) -> Self {
-        self.secrets.push((name.to_owned(), content.to_owned()));
         self
     }
 
@@ -99,7 +111,7 @@ impl World {
     /// Writes both files, starts the process and waits until it listens.
     pub(crate) async fn start(self) -> Proxy {
         let folder = TempDir::new().expect("a temporary folder");
-        let Self { v1, v2, limits, top, secrets, routes, rollout, config_map } = self;
+        let Self { v1, v2, limits, top, files, routes, rollout, config_map } = self;
         let routes = routes.unwrap_or_else(|| ROUTE.to_owned());
         let config = format!(
             "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
@@ -110,7 +122,7 @@ impl World {
             v2.join("\n"),
         );
         fs::write(folder.path().join("crossfade.toml"), config).expect("the folder is writable");
-        for (name, content) in secrets {
+        for (name, content) in files {
             fs::write(folder.path().join(name), content).expect("the folder is writable");
         }
         let files = Files { folder, versions: 0 };
@@ -195,9 +207,17 @@ pub(crate) struct Proxy {
 
 struct Process {
     child: Child,
-    listen: SocketAddr,
-    admin: SocketAddr,
+    ports: Ports,
     log: Log,
+}
+
+/// Where the process listens.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    listen: SocketAddr,
+    /// Where it does.
+    tls: Option<SocketAddr>,
+    admin: SocketAddr,
 }
 
 /// What the process wrote to stderr so far.
@@ -234,8 +254,8 @@ impl Process {
         let log = Log::new();
         let copy = log.clone();
         std::thread::spawn(move || follow(stderr, &copy, announce));
-        if let Ok(Ok((listen, admin))) = tokio::time::timeout(PATIENCE, announced).await {
-            return Self { child, listen, admin, log };
+        if let Ok(Ok(ports)) = tokio::time::timeout(PATIENCE, announced).await {
+            return Self { child, ports, log };
         }
         let _ = child.kill();
         let _ = child.wait();
@@ -258,17 +278,18 @@ impl Drop for Process {
     }
 }
 
-/// Copies the log, and hands over both addresses as soon as they are known.
-fn follow(stderr: ChildStderr, log: &Log, announce: oneshot::Sender<(SocketAddr, SocketAddr)>) {
-    let (mut listen, mut admin, mut announce) = (None, None, Some(announce));
+/// Copies the log, and hands over the addresses as soon as they are known: that of the admin port comes last.
+fn follow(stderr: ChildStderr, log: &Log, announce: oneshot::Sender<Ports>) {
+    let (mut listen, mut tls, mut announce) = (None, None, Some(announce));
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         listen = listen.or_else(|| announced(&line, "listening on"));
-        admin = admin.or_else(|| announced(&line, "admin on"));
+        tls = tls.or_else(|| announced(&line, "listening with TLS on"));
+        let admin = announced(&line, "admin on");
         log.push(line);
-        if let Some(both) = listen.zip(admin)
+        if let Some((listen, admin)) = listen.zip(admin)
             && let Some(announce) = announce.take()
         {
-            let _ = announce.send(both);
+            let _ = announce.send(Ports { listen, tls, admin });
         }
     }
 }
@@ -287,7 +308,30 @@ impl Proxy {
 
     /// Where consumers connect.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.process().listen
+        self.process().ports.listen
+    }
+
+    /// Where consumers connect with TLS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.process().ports.tls.expect("the test has asked for it")
+    }
+
+    /// The path of a file beside the configuration.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    /// Replaces a file beside the configuration.
+    pub(crate) fn write_file(&self, name: &str, content: &str) {
+        let beside = self.files.path().join(format!(".{name}.new"));
+        let written = fs::write(&beside, content).and_then(|()| fs::rename(beside, self.files.path().join(name)));
+        written.expect("the folder is writable");
+    }
+
+    /// Replaces certificate and key, the key first: for a moment they do not match.
+    pub(crate) fn write_identity(&self, name: &str, identity: &Identity) {
+        self.write_file(&format!("{name}.key"), &identity.key);
+        self.write_file(&format!("{name}.pem"), &identity.cert);
     }
 
     /// A consumer's connection.
@@ -328,7 +372,7 @@ impl Proxy {
     }
 
     async fn admin(&self, request: &Request) -> Response {
-        let asked = ask(self.process().admin, &request.clone().header("connection", "close")).await;
+        let asked = ask(self.process().ports.admin, &request.clone().header("connection", "close")).await;
         asked.expect("the admin port answers")
     }
 
@@ -392,15 +436,41 @@ impl Proxy {
         self.files.write(Write::Rename, text);
     }
 
-    /// Replaces a file beside the two.
-    pub(crate) fn write_file(&self, name: &str, content: &str) {
-        let beside = self.files.path().join(".new");
-        fs::write(&beside, content).and_then(|()| fs::rename(beside, self.files.path().join(name))).expect("writable");
+    /// What `crossfade.toml` says.
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.files.path().join("crossfade.toml")).expect("it was written")
     }
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.process().child.id(), name);
+    }
+
+    /// Listens to events, with more header lines, until the stream holds a text; returns what it held.
+    pub(crate) async fn listen(&self, lines: &str, until: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(self.process().ports.admin).await.expect("the admin port accepts");
+        let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
+        stream.write_all(request.as_bytes()).await.expect("the admin port reads");
+        let mut text = String::new();
+        let all = async {
+            let mut buffer = [0; 4096];
+            while !text.contains(until) {
+                let read = stream.read(&mut buffer).await.expect("the stream goes on");
+                assert!(read > 0, "the stream ended:\n{text}");
+                text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        };
+        soon(until, all).await;
+        text
+    }
+
+    /// A command of the binary in the folder of the proxy, told where its admin port is.
+    pub(crate) async fn command(&self, args: &[&str]) -> std::process::Output {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_crossfade"));
+        command.args(args).current_dir(self.files.path()).env("NO_COLOR", "1");
+        command.env("CROSSFADE_ADMIN", format!("http://{}", self.process().ports.admin));
+        soon("the command to end", command.output()).await.expect("the binary starts")
     }
 
     /// From now on no file of the process may be written beyond so many bytes, as on a full disk; `None`: as before.

@@ -13,14 +13,14 @@ use crate::telemetry::Totals;
 const KEPT: usize = 100;
 
 /// What happened lately, and who wants to hear of it.
-pub(super) struct Record {
+pub(super) struct Journal {
     last_id: u64,
     kept: BTreeMap<String, VecDeque<Event>>,
     listeners: broadcast::Sender<Arc<Event>>,
     totals: Arc<Totals>,
 }
 
-impl Record {
+impl Journal {
     /// Goes on numbering after `last_id`; `past` are events of earlier processes, newest first.
     pub(super) fn new(
         last_id: u64,

@@ -1,0 +1,190 @@
+//! Streams below HTTP: one that tells what it does, and one whose first bytes were read to learn what is spoken on it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::connections::Witness;
+use crate::refusal::Refusal;
+
+/// A stream that tells what it does. TLS stands above it, so that the bytes of a handshake are seen as well.
+pub(super) struct Observed {
+    pub(super) stream: TcpStream,
+    pub(super) witness: Witness,
+}
+
+impl AsyncRead for Observed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.witness.read_some();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Observed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.witness.wrote(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.witness.wrote(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A stream of HTTP/1.1, whose requests are looked at before they are parsed. It stands above TLS.
+pub(super) struct Scanned<T> {
+    pub(super) stream: T,
+    pub(super) witness: Witness,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Scanned<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.witness.fault() == Some(Refusal::Chunk) {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            let good = self.witness.scan(&buf.filled()[before..]);
+            buf.set_filled(before + good);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Scanned<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How a connection in HTTP/2 begins (RFC 9113, section 3.4). No request in HTTP/1.1 does: `PRI` is reserved.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream of which some bytes were read ahead.
+pub(super) struct Prefaced {
+    stream: Observed,
+    first: [u8; PREFACE.len()],
+    /// What of `first` was read ahead, and is still to be read again.
+    from: usize,
+    to: usize,
+}
+
+impl Prefaced {
+    /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface. `None` where nothing was said
+    /// before the drain.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub(super) async fn read(stream: Observed) -> io::Result<Option<(Self, bool)>> {
+        let mut this = Self { stream, first: [0; PREFACE.len()], from: 0, to: 0 };
+        while let Some(count) = std::future::poll_fn(|cx| this.poll_more(cx)).await? {
+            this.to += count;
+            if this.to == PREFACE.len() || count == 0 || !PREFACE.starts_with(&this.first[..this.to]) {
+                let is_http2 = this.first == PREFACE;
+                return Ok(Some((this, is_http2)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many bytes were read; `None` where there are none, and a drain is on. Whoever starts it wakes the connection.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
+        let Self { stream, first, to, .. } = self;
+        let mut buf = ReadBuf::new(&mut first[*to..]);
+        match Pin::new(&mut *stream).poll_read(cx, &mut buf)? {
+            Poll::Ready(()) => Poll::Ready(Ok(Some(buf.filled().len()))),
+            Poll::Pending if *to == 0 && stream.witness.is_draining() => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Prefaced {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.from == self.to {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = buf.remaining().min(self.to - self.from);
+        buf.put_slice(&self.first[self.from..self.from + count]);
+        self.from += count;
+        if self.from < self.to {
+            return Poll::Ready(Ok(()));
+        }
+        // What follows has mostly arrived as well. An error is not lost, for the next read meets it again.
+        let _ = Pin::new(&mut self.stream).poll_read(cx, buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prefaced {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
