@@ -30,6 +30,8 @@ pub enum Refusal {
     Upgrade,
     /// A method that is not served here.
     Method,
+    /// `Max-Forwards` is no number, or there are several (RFC 9110, section 7.6.2).
+    MaxForwards,
     /// The head is larger than `header_bytes`, or has too many fields.
     HeadSize,
     /// No dependency is configured for the request.
@@ -44,7 +46,7 @@ pub enum Refusal {
     MaxConnections,
     /// A head that took longer than `header_timeout`.
     SlowHead,
-    /// A consumer that took nothing of its answer, or sent nothing of its content, for `idle_timeout`.
+    /// A consumer that took nothing of its answer for `idle_timeout`.
     SlowConsumer,
     /// A TLS handshake that failed: by its version, its certificate, or its want of one.
     Handshake,
@@ -54,7 +56,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Syntax,
         Self::LineEnd,
         Self::ObsFold,
@@ -67,6 +69,7 @@ impl Refusal {
         Self::Expectation,
         Self::Upgrade,
         Self::Method,
+        Self::MaxForwards,
         Self::HeadSize,
         Self::NoDependency,
         Self::ProbeToken,
@@ -94,6 +97,7 @@ impl Refusal {
             Self::Expectation => "expectation",
             Self::Upgrade => "upgrade",
             Self::Method => "method",
+            Self::MaxForwards => "max_forwards",
             Self::HeadSize => "head_size",
             Self::NoDependency => "no_dependency",
             Self::ProbeToken => "probe_token",
@@ -136,6 +140,7 @@ impl Refusal {
             Self::Expectation => "the expectation cannot be met",
             Self::Upgrade => "an upgrade cannot have content",
             Self::Method => "the method is not served here",
+            Self::MaxForwards => "Max-Forwards is no number",
             Self::HeadSize => "the head is too large",
             Self::NoDependency => "no dependency is configured for this request",
             Self::ProbeToken => "crossfade-backend needs the admin token in crossfade-token",

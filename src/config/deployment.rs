@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method};
 
+use super::forwarded::Forwarded;
 use super::pattern::PathPattern;
 use super::resilience::{HealthCheck, RetryPolicy};
 use super::template::PathTemplate;
@@ -40,6 +41,8 @@ pub struct Deployment {
     pub workers: usize,
     /// Whether answers carry `crossfade-served-by` and `crossfade-rescued`.
     pub response_headers: bool,
+    /// What backends are told of the consumer.
+    pub forwarded: Forwarded,
     /// The caps on everything that could grow.
     pub limits: Limits,
     /// In file order.

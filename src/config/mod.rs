@@ -2,6 +2,7 @@
 
 mod deployment;
 mod drill;
+mod forwarded;
 mod live;
 mod pattern;
 mod problem;
@@ -20,6 +21,7 @@ pub use deployment::{
     RequestMapping, Route,
 };
 pub use drill::{Drill, Fault, Struck};
+pub use forwarded::{Forwarded, ForwardedStyle, Network, NotANetwork};
 pub use live::{Handle, Live, Plan, content_hash};
 pub use pattern::{Captures, PathPattern};
 pub use problem::{Problem, Problems, Severity};

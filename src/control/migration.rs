@@ -286,7 +286,8 @@ impl Migration {
     /// Whoever raised the percent without the gate: it comes in force with the batch that records it. In stage `complete`
     /// the file itself is the record, and V1 may be gone.
     pub(super) fn hold_back(&mut self, before: Percent, batch: u64) {
-        if self.ladder.plan().stage == Stage::Cutover && self.in_force() > before {
+        // What is held back already waits for this batch as well: an earlier one does not record what is allowed now.
+        if self.ladder.plan().stage == Stage::Cutover && self.ladder.effective() > before {
             self.cap = Some((before, batch));
         }
     }

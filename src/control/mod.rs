@@ -15,6 +15,9 @@ mod show;
 mod state;
 mod tell;
 
+#[cfg(test)]
+mod model;
+
 pub use files::Files;
 pub use plane::{Control, OpenError};
 pub use replay::{Backtest, Decision, ReplayError, backtest};

@@ -110,7 +110,7 @@ struct Replayed {
     follows: bool,
 }
 
-struct Replay<'a> {
+pub(super) struct Replay<'a> {
     rollout: Option<(&'a Path, &'a str)>,
     dependencies: Vec<Replayed>,
     results: Vec<Backtest>,
@@ -121,7 +121,7 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    const fn new(rollout: Option<(&'a Path, &'a str)>) -> Self {
+    pub(super) const fn new(rollout: Option<(&'a Path, &'a str)>) -> Self {
         Self {
             rollout,
             dependencies: Vec::new(),
@@ -132,7 +132,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn feed(&mut self, record: &Record) -> Result<(), Problems> {
+    /// Takes the next record.
+    pub(super) fn feed(&mut self, record: &Record) -> Result<(), Problems> {
         match record {
             Record::Begin(config) if config.continues && self.has_begun => {}
             Record::Begin(config) => self.begin(config)?,
@@ -290,7 +291,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn compare(self, with_new: Option<Replay<'_>>) -> Vec<Backtest> {
+    /// What came of it, beside what came of another replay.
+    pub(super) fn compare(self, with_new: Option<Replay<'_>>) -> Vec<Backtest> {
         let is_whole = self.is_whole;
         let new = with_new.map(|replay| replay.results);
         let both = |result: Backtest| {

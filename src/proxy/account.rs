@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use http::StatusCode;
 
+use super::interim::Expected;
 use super::view::RouteView;
 use crate::refusal::Refusal;
 use crate::telemetry::{Code, ServedBy};
@@ -12,6 +13,7 @@ use crate::telemetry::{Code, ServedBy};
 pub(super) struct Account {
     route: Rc<RouteView>,
     served_by: ServedBy,
+    expected: Option<Expected>,
     probe: bool,
     ended: bool,
 }
@@ -23,12 +25,17 @@ impl Account {
         tally.received += 1;
         tally.in_flight += 1;
         drop(tally);
-        Self { route: Rc::clone(route), served_by: ServedBy::Nobody, probe: false, ended: false }
+        Self { route: Rc::clone(route), served_by: ServedBy::Nobody, expected: None, probe: false, ended: false }
     }
 
     /// From here on, an early end is this one's.
     pub(super) const fn served_by(&mut self, served_by: ServedBy) {
         self.served_by = served_by;
+    }
+
+    /// The answer that content is held back for.
+    pub(super) fn expects(&mut self, answer: Option<Expected>) {
+        self.expected = answer;
     }
 
     /// Counts why it is refused.
@@ -48,6 +55,7 @@ impl Account {
 
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
+            self.expected = None;
             let mut tally = self.route.tally();
             tally.in_flight -= 1;
             tally.request(self.served_by, code);

@@ -3,13 +3,12 @@
 //! The consumer waits for the primary and for nothing else. Where `rescue` is on and V2 is the primary, the primary's
 //! answer counts as there when it is scored.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::HeaderName;
-use http::{HeaderValue, Request, Response, Version, request};
+use http::header::{HeaderName, UPGRADE, VIA};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,7 +16,10 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::capture::Capture;
+use super::forwarded;
 use super::head;
+use super::hops;
+use super::interim::Listener;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
@@ -30,12 +32,14 @@ use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
 use super::strict;
 use super::tee::{CopyLimits, LegBody, tee};
+use super::upgrade;
 use super::view::Target;
 use super::worker::{Admission, Worker};
 use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
 use crate::score::{Score, is_conditional};
+use crate::server::{Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
 use crate::upstream::UpstreamError;
@@ -47,29 +51,39 @@ const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
 ///
 /// # Cancel safety
 /// Dropped when the consumer leaves: the primary's call ends, the shadow goes on.
-pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Response<ServedBody> {
+pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Response<ServedBody> {
     let begun = Instant::now();
     let view = worker.view();
     let (mut head, body) = request.into_parts();
-    if let Err(reason) = strict::check(&head, !body.is_end_stream()) {
+    if let Err(reason) = strict::check(&head, !body.is_end_stream(), peer.is_secure) {
         return refused(Account::open(&view.nowhere), reason, head.version);
     }
     let Some(place) = view.live.deployment.route(host(&head), head.uri.path(), &head.method) else {
         return refused(Account::open(&view.nowhere), Refusal::NoDependency, head.version);
     };
-    let target = &view.targets[place.dependency];
-    let account = Account::open(&target.routes[place.route]);
+    let (target, route) = (&view.targets[place.dependency], place.route);
+    let account = Account::open(&target.routes[route]);
     let Some(admission) = worker.admit() else {
         return refused(account, Refusal::Overload, head.version);
     };
+    match hops::step(&mut head) {
+        Ok(None) => {}
+        Ok(Some(answer)) => return answered(account, answer),
+        Err(reason) => return refused(account, reason, head.version),
+    }
+    if head.method == Method::TRACE && target.adds_headers() {
+        return refused(account, Refusal::Method, head.version);
+    }
     let probe = match probe::take(&mut head.headers, view.live.deployment.token.as_ref()).transpose() {
         Ok(probe) => probe,
         Err(reason) => return refused(account, reason, head.version),
     };
-    let mut asked = Asked { worker: &worker, target, route: place.route, begun, open: (account, admission) };
+    let rule = &view.live.deployment.forwarded;
+    let client = forwarded::record(&mut head.headers, rule, peer.address.ip(), peer.is_secure);
+    let mut asked = Asked { worker: &worker, target, route, begun, line: peer.line, open: (account, admission) };
     let legs = match probe {
         Some(backend) => asked.probe(backend, head, body),
-        None => asked.mirror(pick(&target.plan, &head, peer.ip(), worker.draw()), head, body),
+        None => asked.mirror(pick(&target.plan, &head, client, worker.draw()), head, body),
     };
     asked.serve(legs).await
 }
@@ -80,6 +94,8 @@ struct Asked<'a> {
     target: &'a Target,
     route: usize,
     begun: Instant,
+    /// The consumer's connection, where HTTP/1 is spoken on it.
+    line: Option<Rc<Line>>,
     open: (Account, Admission),
 }
 
@@ -93,7 +109,9 @@ struct Legs {
 
 impl Asked<'_> {
     /// Makes the requests for both backends and starts the shadow.
-    fn mirror(&self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+        let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
+        self.open.0.expects(listener.expected());
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
@@ -105,18 +123,18 @@ impl Asked<'_> {
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
             let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
-            let primary = leg(pick.primary).map(|leg| self.request(leg, head, body));
+            let primary = leg(pick.primary).map(|leg| self.ask(leg, head, body, listener));
             return Legs { pair, primary, rescue: None };
         }
         let (ours, theirs, fate) = self.split(body);
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
             let (leg, request) = self.request(leg, head.clone(), theirs);
-            let (listener, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
+            let (mouth, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
             rescue = ear;
-            Shadow { leg, request, fate }.start(self.worker, self.begun, listener);
+            Shadow { leg, request, fate }.start(self.worker, self.begun, mouth);
         }
-        let primary = leg(pick.primary).map(|leg| self.request(leg, head, ours));
+        let primary = leg(pick.primary).map(|leg| self.ask(leg, head, ours, listener));
         Legs { pair, primary, rescue }
     }
 
@@ -155,13 +173,20 @@ impl Asked<'_> {
         (LegBody::Teed(ours), LegBody::Copy(theirs), Some(fate))
     }
 
+    /// The primary's request, whose interim answers are the consumer's.
+    fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
+        let (leg, mut request) = self.request(leg, head, listener.hold(body));
+        listener.attach(&mut request);
+        (leg, request)
+    }
+
     fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
         let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
         // Connections outlive a changed secret: what is sent is what this revision says.
         let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
-        let request = head::leg(head, body, spec, route, role);
+        let request = head::leg(head, body, (spec, route), role, self.worker.span());
         (leg, request)
     }
 
@@ -187,7 +212,14 @@ impl Asked<'_> {
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let called = leg.call(request, due).await.map(|answering| {
+        let offer = request.headers().get(UPGRADE).cloned();
+        let called = match leg.call(request, due).await {
+            Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                return self.switch(answering, &pair, offer.as_ref());
+            }
+            called => called,
+        };
+        let called = called.map(|answering| {
             let capture = self.capture(&pair, &answering, rescue.is_some());
             let head = answering.head.clone();
             let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
@@ -208,6 +240,31 @@ impl Asked<'_> {
             }
             Choice::V1(held, cause) => self.serve_held(held, &pair, Backend::V1, Some(cause)),
         }
+    }
+
+    /// Passes on a 101, and carries what follows it. Rules cannot judge that.
+    fn switch(mut self, answering: Answering, pair: &Pair, offer: Option<&HeaderValue>) -> Response<ServedBody> {
+        let backend = pair.primary();
+        pair.serve(backend);
+        pair.score(backend, Score::Excluded(Cause::Rule));
+        self.open.0.served_by(ServedBy::Backend(backend));
+        let mut response = answering.response;
+        let carried = hyper::upgrade::on(&mut response);
+        let protocol = offer.and_then(|offer| upgrade::chosen(response.headers(), offer));
+        let mut response = self.mark(response, backend, None);
+        if let (Some(protocol), Some(line)) = (protocol, &self.line) {
+            upgrade::name(response.headers_mut(), protocol);
+            let (idle, route) = (self.worker.limits().idle_timeout, Rc::clone(pair.route()));
+            let (account, admission) = self.open;
+            line.take_over(Box::new(move |consumer| {
+                Box::pin(async move {
+                    upgrade::carry(consumer, carried, idle, route).await;
+                    account.close(StatusCode::SWITCHING_PROTOCOLS);
+                    drop(admission);
+                })
+            }));
+        }
+        response.map(|_| ServedBody::Own(Full::default()))
     }
 
     /// An answer that may have to be served after it was scored is kept whatever the rules look at.
@@ -262,7 +319,10 @@ impl Asked<'_> {
 
     /// Takes out what belonged to the backend's connection, and says whose answer it is.
     fn mark<B>(&self, mut response: Response<B>, backend: Backend, cause: Option<Cause>) -> Response<B> {
-        head::strip_hop_by_hop(response.headers_mut());
+        // Whatever version the answer came in, it goes on in ours (RFC 9110, section 2.5).
+        let via = head::via(std::mem::replace(response.version_mut(), Version::HTTP_11));
+        head::strip_answer(response.headers_mut());
+        response.headers_mut().append(VIA, via);
         if self.worker.names_its_answers() {
             response.headers_mut().insert(SERVED_BY, HeaderValue::from_static(backend.as_str()));
             if let Some(cause) = cause {

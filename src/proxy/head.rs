@@ -1,67 +1,109 @@
-//! Heads on their way through: what belongs to one connection stays there (RFC 9110, section 7.6.1), the rest is passed on.
+//! Heads on their way through: what belongs to one connection stays there (RFC 9110, section 7.6.1), the rest is passed on in
+//! the order it came in.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri, Version, request};
+use http::{HeaderMap, Method, Request, Uri, Version, request};
 
+use super::strict::is_for_everybody;
 use super::tee::LegBody;
+use super::{trace, upgrade};
 use crate::backend::Role;
 use crate::config::{BackendSpec, RequestMapping, Route};
 
 /// Marks a request that is made only to be scored.
 pub(super) const ROLE: HeaderName = HeaderName::from_static("crossfade-role");
 
-/// Headers that concern one connection whether `Connection` names them or not.
+/// Headers that concern one connection whether `Connection` names them or not. `HTTP2-Settings` belongs to an upgrade that is
+/// never passed on.
 const HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
     TE,
-    TRANSFER_ENCODING,
     UPGRADE,
 ];
 
-/// Takes out what belongs to the connection that a head came on.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out what belongs to the connection that an answer came on, its framing included.
+pub(super) fn strip_answer(headers: &mut HeaderMap) {
+    strip(headers, |name| *name == TRANSFER_ENCODING);
+}
+
+/// Takes out what belongs to a connection. A name in `Connection` that concerns everybody is not the connection's: in a
+/// request it is refused before, in an answer it is passed over.
+fn strip(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
     let nominated: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(nominated).collect();
-    for name in HOP_BY_HOP.iter().chain(&nominated) {
-        if headers.contains_key(name) {
-            headers.remove(name);
+    retain(headers, |name| !HOP_BY_HOP.contains(name) && !nominated.contains(name) && !also(name));
+}
+
+fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.filter(|name| !is_for_everybody(name)).filter_map(|name| HeaderName::from_bytes(name).ok())
+}
+
+/// Keeps some headers, in their order: a map that loses an entry puts its last one in that place.
+pub(super) fn retain(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
+    if headers.keys().all(&stays) {
+        return;
+    }
+    let all = std::mem::take(headers);
+    headers.reserve(all.keys_len());
+    let mut current = None;
+    for (name, value) in all {
+        if name.is_some() {
+            current = name.filter(&stays);
+        }
+        if let Some(name) = &current {
+            headers.append(name.clone(), value);
         }
     }
 }
 
-/// The names a `Connection` header lists, without those that nobody may take out of a message.
-fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
-    let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_needed(name))
-}
-
-fn is_needed(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "host" | "content-length" | "content-encoding" | "content-type" | "cookie" | "authorization"
-    )
-}
-
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
 pub(super) fn forwardable(mut head: request::Parts, has_content: bool) -> request::Parts {
+    let offer = (upgrade::is_asked_for(&head) && !has_content).then(|| upgrade::offer(&head.headers)).flatten();
     let trailers = wants_trailers(&head.headers);
-    strip_hop_by_hop(&mut head.headers);
+    strip(&mut head.headers, |_| false);
     if trailers {
         // Trailers are passed on, so this much is true of us as well; gRPC servers insist on it.
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     join_cookies(&mut head);
     frame(&mut head.headers, has_content);
-    // The consumer was told to continue as soon as its body was asked for.
-    head.headers.remove(EXPECT);
-    head.version = Version::HTTP_11;
-    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    head.uri = Uri::from(path);
+    if !has_content || head.version < Version::HTTP_11 {
+        // Of no meaning there (RFC 9110, section 10.1.1).
+        retain(&mut head.headers, |name| *name != EXPECT);
+    }
+    if let Some(offer) = offer {
+        upgrade::name(&mut head.headers, offer);
+    }
+    let version = std::mem::replace(&mut head.version, Version::HTTP_11);
+    head.headers.append(VIA, via(version));
+    if let (Some(authority), false) = (head.uri.authority(), head.headers.contains_key(HOST)) {
+        // An authority is a valid header value.
+        head.headers.extend(HeaderValue::from_str(authority.as_str()).ok().map(|host| (HOST, host)));
+    }
+    head.uri = target(&head.method, &head.uri);
     head
+}
+
+/// This proxy in `Via` (RFC 9110, section 7.6.3), by the version of what it received.
+pub(super) fn via(received: Version) -> HeaderValue {
+    HeaderValue::from_static(match received {
+        Version::HTTP_09 | Version::HTTP_10 => "1.0 crossfade",
+        Version::HTTP_2 => "2 crossfade",
+        Version::HTTP_3 => "3 crossfade",
+        _ => "1.1 crossfade",
+    })
+}
+
+/// The target in origin form, byte for byte as it came (RFC 9112, section 3.2.1).
+fn target(method: &Method, uri: &Uri) -> Uri {
+    let root = if *method == Method::OPTIONS && uri.path() == "*" { "*" } else { "/" };
+    Uri::from(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static(root)))
 }
 
 /// Whether `TE` names trailers (RFC 9110, section 10.1.4).
@@ -94,14 +136,15 @@ fn frame(headers: &mut HeaderMap, has_content: bool) {
     }
 }
 
-/// The request for one backend.
+/// The request for one backend; `span` is what a trace knows this call by.
 pub(super) fn leg(
     mut head: request::Parts,
     body: LegBody,
-    spec: &BackendSpec,
-    route: &Route,
+    (spec, route): (&BackendSpec, &Route),
     role: Role,
+    span: u64,
 ) -> Request<LegBody> {
+    trace::step(&mut head.headers, span);
     map(&mut head, &spec.request, route);
     if role != Role::Primary {
         head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));
@@ -110,17 +153,55 @@ pub(super) fn leg(
 }
 
 fn map(head: &mut request::Parts, mapping: &RequestMapping, route: &Route) {
-    for name in &mapping.remove {
-        head.headers.remove(name);
-    }
+    retain(&mut head.headers, |name| !mapping.remove.contains(name));
     for (name, source) in &mapping.set {
         head.headers.insert(name, source.value().clone());
     }
-    let Some(template) = &mapping.path else { return };
+    let Some(template) = mapping.path.as_ref().filter(|_| head.uri.path() != "*") else { return };
     let captures = route.path.as_ref().and_then(|pattern| pattern.matches(head.uri.path())).unwrap_or_default();
     let mapped = template.render(head.uri.path(), head.uri.query(), &captures);
     // A template of valid pieces around valid pieces is a valid path; were it not, the request stays as it is.
     if let Ok(uri) = mapped.parse::<Uri>() {
         head.uri = uri;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(lines: &[(&'static str, &'static str)]) -> Vec<String> {
+        let (mut head, ()) = Request::builder().uri("/a?b").body(()).expect("valid").into_parts();
+        for (name, value) in lines {
+            head.headers.append(*name, HeaderValue::from_static(value));
+        }
+        let head = forwardable(head, false);
+        head.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text"))).collect()
+    }
+
+    #[test]
+    fn what_goes_leaves_the_rest_in_order() {
+        let lines = [("host", "a"), ("connection", "x, keep-alive"), ("b", "1"), ("x", "2"), ("c", "3"), ("b", "4")];
+        assert_eq!(forwarded(&lines), ["host=a", "b=1", "b=4", "c=3", "via=1.1 crossfade"]);
+        assert_eq!(forwarded(&[("te", "trailers"), ("via", "2 x")]), ["via=2 x", "via=1.1 crossfade", "te=trailers"]);
+    }
+
+    #[test]
+    fn an_answer_keeps_what_its_connection_has_no_right_to() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("connection", "set-cookie, x"), ("set-cookie", "a"), ("x", "1"), ("keep-alive", "1")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip_answer(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["set-cookie"]);
+    }
+
+    #[test]
+    fn targets_are_in_origin_form() {
+        let of = |method, uri: &str| target(&method, &uri.parse().expect("a URI")).to_string();
+        assert_eq!(of(Method::GET, "http://a?b"), "/?b");
+        assert_eq!(of(Method::GET, "http://a"), "/");
+        assert_eq!(of(Method::GET, "//b/../c?d=%zz"), "//b/../c?d=%zz");
+        assert_eq!(of(Method::OPTIONS, "*"), "*");
     }
 }

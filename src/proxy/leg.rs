@@ -3,12 +3,15 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response, StatusCode};
+use http::header::UPGRADE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
 use super::scoring::{Head, may_stream};
+use super::strict;
 use super::tee::LegBody;
+use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
@@ -55,11 +58,14 @@ impl Leg {
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
+        let offer = request.headers().get(UPGRADE).cloned();
+        let hear = |what| self.pair.retrying(self.backend, what);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), |what| self.pair.retrying(self.backend, what)).await,
+            Ok(()) => self.upstream.call(request, due.into(), hear).await,
             Err(error) => Err(error),
         };
-        let called = called.map(|answer| fault::after(self.fault, answer)).and_then(final_answer);
+        let called = called.map(|answer| fault::after(self.fault, answer));
+        let called = called.and_then(|response| asked_for(response, offer.as_ref())).and_then(one_length);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
@@ -76,7 +82,17 @@ impl Leg {
     }
 }
 
-/// Refuses an answer that changes the protocol: nobody asked for that.
-fn final_answer(response: Response<AnswerBody<LegBody>>) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS { Err(UpstreamError::Unasked) } else { Ok(response) }
+/// Refuses an answer that does not say its length in one way.
+fn one_length(mut response: Response<AnswerBody<LegBody>>) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
+    if strict::settle_length(response.headers_mut()) { Ok(response) } else { Err(UpstreamError::Ambiguous) }
+}
+
+/// Refuses an answer that changes the protocol when nobody asked for that, or to something else.
+fn asked_for(
+    response: Response<AnswerBody<LegBody>>,
+    offer: Option<&HeaderValue>,
+) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let is_asked_for = || offer.is_some_and(|offer| upgrade::chosen(response.headers(), offer).is_some());
+    if switches && !is_asked_for() { Err(UpstreamError::Unasked) } else { Ok(response) }
 }

@@ -88,7 +88,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 }
 
 fn shadowing(rollout: &Rollout, head: &request::Parts, lot: u32) -> Shadowing {
-    if upgrade::is_asked_for(&head.headers) {
+    if upgrade::is_asked_for(head) {
         Shadowing::Skipped(Skip::NotMirrorable)
     } else if rollout.shadow_methods.as_ref().is_some_and(|methods| !methods.contains(&head.method)) {
         Shadowing::Skipped(Skip::Method)

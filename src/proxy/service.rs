@@ -14,7 +14,8 @@ use tower::Service;
 use super::exchange::exchange;
 use super::refuse;
 use super::relay::ServedBody;
-use super::worker::{Peer, Worker};
+use super::worker::Worker;
+use crate::server::Peer;
 
 /// Answers the requests of one worker's consumers.
 #[derive(Clone)]

@@ -11,14 +11,14 @@ use crate::refusal::Refusal;
 ///
 /// # Errors
 /// Why it has to be refused, and its connection closed (RFC 9112, sections 3.2 and 11).
-pub(super) fn check(head: &request::Parts, has_content: bool) -> Result<(), Refusal> {
+pub(super) fn check(head: &request::Parts, has_content: bool, is_secure: bool) -> Result<(), Refusal> {
     if let Some(seen_on_the_wire) = head.extensions.get::<Refusal>() {
         return Err(*seen_on_the_wire);
     }
     if head.method == Method::CONNECT {
         return Err(Refusal::Method);
     }
-    check_target(head)?;
+    check_target(head, is_secure)?;
     check_authority(head)?;
     check_nominations(&head.headers)?;
     check_framing(head, has_content)?;
@@ -28,7 +28,7 @@ pub(super) fn check(head: &request::Parts, has_content: bool) -> Result<(), Refu
 
 /// The four forms of a target, and which methods have them (RFC 9112, section 3.2). The scheme of an absolute target is that
 /// of this port: `https` wants a secured connection (RFC 9110, section 7.4).
-fn check_target(head: &request::Parts) -> Result<(), Refusal> {
+fn check_target(head: &request::Parts, is_secure: bool) -> Result<(), Refusal> {
     let uri = &head.uri;
     let path = uri.path_and_query().ok_or(Refusal::Target)?.as_str();
     let fits = match path.as_bytes().first() {
@@ -38,13 +38,17 @@ fn check_target(head: &request::Parts) -> Result<(), Refusal> {
         _ => false,
     };
     let plain = path.bytes().all(|byte| byte.is_ascii_graphic()) && !uri.path().contains('\\');
-    if fits && plain && is_our_scheme(uri, head.version) { Ok(()) } else { Err(Refusal::Target) }
+    if fits && plain && is_our_scheme(uri, is_secure || head.version >= Version::HTTP_2) {
+        Ok(())
+    } else {
+        Err(Refusal::Target)
+    }
 }
 
 /// In HTTP/2 the scheme is what a gateway in front of us was asked by, which may have secured the connection itself.
-fn is_our_scheme(uri: &Uri, version: Version) -> bool {
+fn is_our_scheme(uri: &Uri, may_be_secure: bool) -> bool {
     let Some(scheme) = uri.scheme() else { return true };
-    *scheme == Scheme::HTTP || (*scheme == Scheme::HTTPS && version >= Version::HTTP_2)
+    *scheme == Scheme::HTTP || (*scheme == Scheme::HTTPS && may_be_secure)
 }
 
 /// One host, a possible one, and the same one wherever it is said.
@@ -156,6 +160,26 @@ fn check_framing(head: &request::Parts, has_content: bool) -> Result<(), Refusal
         return Err(Refusal::TransferCoding);
     }
     if head.method == Method::TRACE && has_content { Err(Refusal::Framing) } else { Ok(()) }
+}
+
+/// Whether an answer says its length in one way; the same number said several times is one (RFC 9112, section 6.3), and stays
+/// once. hyper read the answer by its transfer coding, or by the number.
+pub(super) fn settle_length(headers: &mut HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next(), headers.contains_key(CONTENT_LENGTH)) {
+        (Some(coding), None, false) => return coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), ..) => return false,
+        (None, ..) => {}
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return true };
+    let first = length.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    let number: Option<u64> = std::str::from_utf8(first).ok().and_then(|text| text.parse().ok());
+    if lengths.next().is_some() || first != length.as_bytes() || first.starts_with(b"0") {
+        let Some(number) = number else { return false };
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(number));
+    }
+    true
 }
 
 fn check_expectation(head: &request::Parts) -> Result<(), Refusal> {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::interim::HeldBack;
 use super::replay::Replay;
 use super::view::RouteView;
 use crate::cap::Cap;
@@ -33,6 +34,8 @@ pub(super) enum LegBody {
     Teed(Tee),
     /// The copy, for the shadow.
     Copy(CopyReader),
+    /// Any of these, once the backend has asked for it.
+    Held(Box<HeldBack>),
     /// Any of these, kept for a second try.
     Replay(Box<Replay>),
 }
@@ -42,6 +45,8 @@ pub(super) enum LegBody {
 pub(super) enum BodyError {
     #[error("the consumer's body broke off")]
     Consumer(#[source] hyper::Error),
+    #[error("the backend answered without asking for the content")]
+    Unwanted,
     #[error("the copy was cut: {}", .0.as_str())]
     Cut(Skip),
     #[error("another try sends the body")]
@@ -60,6 +65,7 @@ impl Body for LegBody {
             }
             Self::Teed(tee) => tee.poll(cx),
             Self::Copy(copy) => copy.poll(cx),
+            Self::Held(held) => held.poll(cx),
             Self::Replay(replay) => replay.poll(cx),
         }
     }
@@ -70,6 +76,7 @@ impl Body for LegBody {
             Self::Stream(incoming) => incoming.is_end_stream(),
             Self::Teed(tee) => tee.incoming.is_end_stream(),
             Self::Copy(copy) => copy.is_end_stream(),
+            Self::Held(held) => held.is_end_stream(),
             Self::Replay(replay) => replay.is_end_stream(),
         }
     }
@@ -80,6 +87,7 @@ impl Body for LegBody {
             Self::Stream(incoming) => incoming.size_hint(),
             Self::Teed(tee) => tee.incoming.size_hint(),
             Self::Copy(copy) => copy.size_hint,
+            Self::Held(held) => held.size_hint(),
             Self::Replay(replay) => replay.size_hint(),
         }
     }
@@ -90,7 +98,7 @@ impl Resend for LegBody {
         match self {
             Self::Empty => Some(Self::Empty),
             Self::Replay(replay) => Some(Self::Replay(Box::new(replay.again()))),
-            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) => None,
+            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) | Self::Held(_) => None,
         }
     }
 
@@ -98,7 +106,7 @@ impl Resend for LegBody {
         match self {
             Self::Empty => true,
             Self::Replay(replay) => replay.is_whole(),
-            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) => false,
+            Self::Stream(_) | Self::Teed(_) | Self::Copy(_) | Self::Held(_) => false,
         }
     }
 }

@@ -117,6 +117,12 @@ impl Target {
         }
     }
 
+    /// Whether a backend gets headers that its consumer has not sent, and which may be secrets.
+    pub(super) fn adds_headers(&self) -> bool {
+        let backends = self.dependency.v1.iter().chain(std::iter::once(&self.dependency.v2));
+        backends.into_iter().any(|spec| !spec.request.set.is_empty())
+    }
+
     /// How to reach a backend; `None` only for a V1 that was removed.
     pub(super) fn upstream(&self, backend: Backend) -> Option<&Rc<Upstream<LegBody>>> {
         match backend {

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,6 +188,11 @@ impl Worker {
         self.shared.tick(instant)
     }
 
+    /// What a trace knows one call by.
+    pub(super) fn span(&self) -> u64 {
+        self.random.next()
+    }
+
     /// A random number in `0..100_000`.
     pub(super) fn draw(&self) -> u32 {
         self.random.below(crate::bucket::BUCKETS)
@@ -361,6 +365,3 @@ impl Worker {
         self.shared.panics.fetch_add(1, Ordering::Relaxed);
     }
 }
-
-/// The address of a consumer beside its request, as the server hands it over.
-pub(super) type Peer = SocketAddr;

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
 
-use super::connection::{HeadLimits, Security, serve};
+use super::connection::{HeadLimits, Peer, Security, serve};
 use super::connections::Connections;
 use crate::cap::Cap;
 use crate::refusal::Refusal;
@@ -45,7 +45,10 @@ pub async fn accept<S, B>(
     cap: Arc<Cap>,
     drain: impl Future<Output = ()>,
 ) where
-    S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
+    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+        + Clone
+        + Unpin
+        + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

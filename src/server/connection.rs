@@ -14,7 +14,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
@@ -25,8 +24,9 @@ use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
 use super::connections::{Connections, Exchange, Registration, Witness};
-use super::http2;
-use super::stream::{Observed, Prefaced, Scanned};
+use super::line::Line;
+use super::stream::{Observed, Prefaced};
+use super::{http1, http2};
 use crate::refusal::Refusal;
 
 /// What a connection needs to know of the limits.
@@ -46,6 +46,17 @@ pub enum Security {
     Tls(Arc<ServerConfig>),
 }
 
+/// Whose request it is, and on what it came.
+#[derive(Clone)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Whether the connection is secured.
+    pub is_secure: bool,
+    /// The connection itself, where HTTP/1 is spoken on it.
+    pub line: Option<Rc<Line>>,
+}
+
 /// Serves HTTP on a connection until it ends, is told to drain, or its patience is over.
 ///
 /// # Errors
@@ -59,14 +70,18 @@ pub async fn serve<S, B>(
     connections: Rc<Connections>,
 ) -> Result<(), Error>
 where
-    S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
+    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+        + Clone
+        + Unpin
+        + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let registration = connections.open();
     let witness = registration.witness();
     let stream = Observed { stream, witness: witness.clone() };
-    let service = (service, peer);
+    let is_secure = matches!(security, Security::Tls(_));
+    let service = (service, Peer { address: peer, is_secure, line: None });
     let life = async move {
         match security {
             Security::Cleartext => {
@@ -126,40 +141,30 @@ async fn speak<T, S, B>(
     stream: T,
     is_http2: bool,
     limits: HeadLimits,
-    (service, peer): (S, SocketAddr),
+    (service, peer): (S, Peer),
     witness: &Witness,
 ) -> Result<(), Error>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<(Request<Incoming>, SocketAddr), Response = Response<B>, Error = Infallible> + Clone + 'static,
+    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+        + Clone
+        + Unpin
+        + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    if !is_http2 {
+        return http1::speak(stream, limits, (service, peer), witness).await;
+    }
     let seen = witness.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if is_http2 {
-            request = http2::origin_form(request);
-        } else if let Err(reason) = seen.verdict() {
-            request.extensions_mut().insert(reason);
-        }
+    let service = service_fn(move |request: Request<Incoming>| {
         let exchange = seen.exchange();
-        let answer = service.clone().oneshot((request, peer));
+        let answer = service.clone().oneshot((http2::origin_form(request), peer.clone()));
         async move { answer.await.map(|answer| answer.map(|body| Tracked::new(body, exchange))) }
     });
-    if is_http2 {
-        witness.is_multiplexed();
-        let connection = http2::server(limits).serve_connection(TokioIo::new(stream), service);
-        Box::pin(until_the_end(connection, witness)).await
-    } else {
-        let stream = Scanned { stream, witness: witness.clone() };
-        until_the_end(http1(limits).serve_connection(TokioIo::new(stream), service), witness).await
-    }
-}
-
-fn http1(limits: HeadLimits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.preserve_header_case(true).auto_date_header(false).half_close(true).max_header_size(limits.bytes);
-    builder
+    witness.is_multiplexed();
+    let connection = http2::server(limits).serve_connection(TokioIo::new(stream), service);
+    Box::pin(until_the_end(connection, witness)).await
 }
 
 /// Drives a connection, and tells it when to drain; whoever starts the drain wakes it.
@@ -174,39 +179,15 @@ async fn until_the_end(connection: impl Drainable, witness: &Witness) -> Result<
         connection.as_mut().poll(cx)
     });
     let ended = ended.await;
-    if let Some(reason) = ended.as_ref().err().and_then(|error| refusal(error, witness)) {
+    if let Some(reason) = ended.as_ref().err().and_then(http2::refusal) {
         witness.refused(reason);
     }
     Ok(ended?)
 }
 
-/// Why hyper refused what it read, when it did.
-fn refusal(error: &hyper::Error, witness: &Witness) -> Option<Refusal> {
-    if error.is_parse_too_large() {
-        Some(Refusal::HeadSize)
-    } else if error.is_parse() {
-        Some(witness.fault().unwrap_or(Refusal::Syntax))
-    } else {
-        http2::refusal(error)
-    }
-}
-
-/// A connection that can be asked to take no more requests: by `Connection: close`, or by GOAWAY.
+/// A connection that can be asked to take no more requests, by GOAWAY.
 trait Drainable: Future<Output = Result<(), hyper::Error>> {
     fn drain(self: Pin<&mut Self>);
-}
-
-impl<I, B, S> Drainable for http1::Connection<I, S>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: Read + Write + Unpin,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn drain(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
 }
 
 impl<I, B, S> Drainable for hyper::server::conn::http2::Connection<I, S, http2::Local>
@@ -225,9 +206,9 @@ where
 }
 
 /// A body during which its connection is not idle.
-struct Tracked<B> {
-    body: B,
-    exchange: Exchange,
+pub(super) struct Tracked<B> {
+    pub(super) body: B,
+    pub(super) exchange: Exchange,
 }
 
 impl<B: Body> Tracked<B> {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::scan::Scan;
 use crate::refusal::Refusal;
 
 /// The time between two sweeps, and so the resolution of every deadline here.
@@ -73,7 +72,6 @@ pub(super) struct Activity {
     multiplexed: Cell<bool>,
     streams: Streams,
     doom: Cell<Option<Doom>>,
-    scan: RefCell<Scan>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -261,6 +259,11 @@ impl Witness {
         self.connections.is_draining()
     }
 
+    /// Counts what was refused before there was a request to answer.
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.connections.refused(reason);
+    }
+
     pub(super) fn read_some(&self) {
         if self.activity.multiplexed.get() {
             return;
@@ -272,31 +275,10 @@ impl Witness {
         }
     }
 
-    /// Looks at bytes of HTTP/1.1. How many of them may be passed on: none when the end of the content cannot be told any
-    /// more.
-    pub(super) fn scan(&self, bytes: &[u8]) -> usize {
-        self.activity.scan.borrow_mut().feed(bytes)
-    }
-
-    /// Counts what ended the connection, or kept it from beginning.
-    pub(super) fn refused(&self, reason: Refusal) {
-        self.connections.refused(reason);
-    }
-
     pub(super) fn wrote(&self, blocked: bool) {
         let since = self.activity.write_blocked_since.get();
         let now = self.connections.now.get();
         self.activity.write_blocked_since.set(if blocked { since.or(Some(now)) } else { None });
-    }
-
-    /// Whether the request that was just parsed has to be refused, for what its bytes were. Asked once for each.
-    pub(super) fn verdict(&self) -> Result<(), Refusal> {
-        self.activity.scan.borrow_mut().verdict()
-    }
-
-    /// What was wrong with the bytes so far.
-    pub(super) fn fault(&self) -> Option<Refusal> {
-        self.activity.scan.borrow().fault()
     }
 
     /// From the head of a request to the end of its answer.

@@ -41,7 +41,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 pub(super) fn server(limits: HeadLimits) -> Builder<Local> {
     let mut builder = Builder::new(Local);
     builder
-        .auto_date_header(false)
+        .auto_date_header(true)
         .max_concurrent_streams(u32::try_from(limits.streams).unwrap_or(u32::MAX))
         .max_header_list_size(u32::try_from(limits.bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)

@@ -3,12 +3,15 @@
 mod accept;
 mod connection;
 mod connections;
+mod http1;
 mod http2;
+mod line;
 mod listen;
 mod scan;
 mod stream;
 
 pub use accept::{Port, SecurityNow, accept};
-pub use connection::{Error, HeadLimits, Security, serve};
+pub use connection::{Error, HeadLimits, Peer, Security, serve};
 pub use connections::{Connections, Patience, SWEEP};
+pub use line::{Duplex, Interim, Line, Tunnel};
 pub use listen::{BindError, Listeners, bind};

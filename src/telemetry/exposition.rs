@@ -67,6 +67,9 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     for (reason, count) in tally.skips() {
         page.add_some(&metrics::SHADOW_SKIPPED, &[dependency, route, reason.as_str()], count);
     }
+    for (direction, count) in tally.tunnelled_bytes() {
+        page.add_some(&metrics::TUNNELLED, &[dependency, route, direction.as_str()], count);
+    }
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
     }

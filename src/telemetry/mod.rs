@@ -12,6 +12,6 @@ mod window;
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
 pub use minutes::Minute;
-pub use tally::{Code, Report, RouteId, ServedBy, Tally};
+pub use tally::{Code, Direction, Report, RouteId, ServedBy, Tally};
 pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};
 pub use window::WINDOWS;

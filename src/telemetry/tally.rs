@@ -66,6 +66,29 @@ impl ServedBy {
     }
 }
 
+/// The label `direction`: where bytes of a tunnel go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// What the consumer says.
+    ToBackend,
+    /// What the backend says.
+    ToConsumer,
+}
+
+impl Direction {
+    /// In the order of the tally's cells.
+    pub const ALL: [Self; 2] = [Self::ToBackend, Self::ToConsumer];
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ToBackend => "to_backend",
+            Self::ToConsumer => "to_consumer",
+        }
+    }
+}
+
 /// The label `code`: the class of a status, or an answer that never was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -126,6 +149,7 @@ pub struct Tally {
     pub eligible: u64,
     skipped: [u64; Skip::ALL.len()],
     refused: [u64; Refusal::ALL.len()],
+    tunnelled: [u64; Direction::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
     retries: [[u64; Retry::ALL.len()]; 2],
     first_tries: [[u64; 3]; 2],
@@ -169,6 +193,11 @@ impl Tally {
     /// One more eligible request without a scored shadow.
     pub fn skip(&mut self, reason: Skip) {
         self.skipped[reason as usize] += 1;
+    }
+
+    /// More bytes of a connection that has left HTTP.
+    pub fn tunnelled(&mut self, direction: Direction, bytes: u64) {
+        self.tunnelled[direction as usize] += bytes;
     }
 
     /// One more request or connection that was refused.
@@ -236,6 +265,7 @@ impl Tally {
         self.eligible += report.eligible;
         add(&mut self.skipped, &report.skipped);
         add(&mut self.refused, &report.refused);
+        add(&mut self.tunnelled, &report.tunnelled);
         add(&mut self.rescued, &report.rescued);
         add_rows(&mut self.retries, &report.retries);
         add_rows(&mut self.first_tries, &report.first_tries);
@@ -279,6 +309,11 @@ impl Tally {
     /// Eligible requests without a scored shadow, by reason.
     pub fn skips(&self) -> impl Iterator<Item = (Skip, u64)> {
         Skip::ALL.into_iter().map(|reason| (reason, self.skipped[reason as usize]))
+    }
+
+    /// Bytes of connections that have left HTTP.
+    pub fn tunnelled_bytes(&self) -> impl Iterator<Item = (Direction, u64)> {
+        Direction::ALL.into_iter().map(|direction| (direction, self.tunnelled[direction as usize]))
     }
 
     /// Requests and connections that were refused, by reason.

@@ -28,6 +28,9 @@ use crate::random::Random;
 /// Idle connections in HTTP/1.1 that one worker keeps to one endpoint; more are closed when they come back.
 const MAX_IDLE: usize = 256;
 
+/// Bytes of an answer's head; twice what Envoy takes.
+const MOST_HEAD: usize = 128 << 10;
+
 /// The longest time that a connection is used for new requests; each one's own lies within a fifth below, so that they do
 /// not end together. New addresses of a name and endpoints behind a load balancer get their share within this time.
 const MAX_AGE: Duration = Duration::from_secs(300);
@@ -111,7 +114,10 @@ where
     }
 
     fn pop(&self) -> Option<Idle<B>> {
-        self.idle.borrow_mut().pop()
+        // One whose request still has content to send was answered early, and is not free before it has sent it.
+        let mut idle = self.idle.borrow_mut();
+        let free = idle.iter().rposition(|idle| idle.sender.is_ready() || idle.sender.is_closed())?;
+        Some(idle.remove(free))
     }
 
     /// A place on a connection that others use as well. One is opened at a time: who comes meanwhile waits for it, since
@@ -178,7 +184,7 @@ where
 
     async fn speak<T>(&self, stream: T, is_http2: bool, scheme: Scheme) -> Result<Checkout<B>, UpstreamError>
     where
-        T: AsyncRead + AsyncWrite + Unpin + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let until = Instant::now() + MAX_AGE.mul_f64(f64::from(self.random.below(20) + 81) / 100.0);
         if is_http2 {
@@ -187,11 +193,13 @@ where
         }
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .max_header_size(MOST_HEAD)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Broken)?;
         // Ends when the sender is dropped or the peer closes; its errors reach whoever waits for an answer.
-        tokio::task::spawn_local(connection);
+        tokio::task::spawn_local(connection.with_upgrades());
         Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: false })
     }
 

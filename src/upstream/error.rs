@@ -34,6 +34,10 @@ pub enum UpstreamError {
     /// The backend changed the protocol without being asked to.
     #[error("failed to use an answer that switches protocols unasked")]
     Unasked,
+    /// The answer says its length twice, or has a transfer coding other than `chunked`: a sign of a response that was split
+    /// or smuggled (RFC 9112, section 6.3).
+    #[error("failed to tell the length of the answer")]
+    Ambiguous,
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
     Unsent(#[source] hyper::Error),
@@ -52,7 +56,7 @@ impl UpstreamError {
             Self::Tls(_) => Cause::Tls,
             Self::Timeout | Self::Idle => Cause::Timeout,
             Self::Broken(error) if error.is_parse() => Cause::Decode,
-            Self::Unasked => Cause::Decode,
+            Self::Unasked | Self::Ambiguous => Cause::Decode,
             Self::Broken(_) | Self::Unsent(_) => Cause::Reset,
         }
     }
@@ -77,6 +81,7 @@ impl UpstreamError {
             Self::Idle => "connection_read_timeout",
             Self::Broken(error) if error.is_parse() => "http_protocol_error",
             Self::Unasked => "http_upgrade_failed",
+            Self::Ambiguous => "http_protocol_error",
             Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
         }
     }

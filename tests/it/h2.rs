@@ -203,7 +203,11 @@ fn any_request_gets_the_same_answer_in_both_versions() {
         });
         prop_assert_eq!(String::from_utf8_lossy(&old.data), String::from_utf8_lossy(&new.data));
         prop_assert_eq!(old.head.status, new.head.status);
-        prop_assert_eq!(&old.head.headers, &new.head.headers);
+        let stable = |mut headers: http::HeaderMap| {
+            headers.remove("date");
+            headers
+        };
+        prop_assert_eq!(stable(old.head.headers), stable(new.head.headers));
         Ok(())
     });
     checked.unwrap_or_else(|failure| panic!("{failure}"));

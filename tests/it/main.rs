@@ -1,10 +1,12 @@
 //! The proxy as its users meet it: a process, two files, sockets.
 
+mod answers;
 mod backtest;
 mod copies;
 mod cutover;
 mod demo;
 mod drill;
+mod duties;
 mod endpoints;
 mod equality;
 mod floors;
@@ -25,4 +27,5 @@ mod rollback;
 mod shadow;
 mod tls;
 mod trailers;
+mod upgrade;
 mod world;

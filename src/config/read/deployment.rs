@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
+use super::super::forwarded::{Forwarded, ForwardedStyle, Network};
 use super::super::tls::ServerTls;
 use super::super::token::Token;
 use super::backend::{self, Defaults};
@@ -41,6 +42,7 @@ pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
         rollout: root.get("rollout", |value| path(value, folder)).unwrap_or_else(|| folder.join("rollout.toml")),
         data_dir: root.get("data_dir", |value| path(value, folder)).unwrap_or_else(|| folder.join("data")),
         workers: root.count("workers", 0, 0),
+        forwarded: root.get("forwarded", Value::table).map(forwarded).unwrap_or_default(),
         response_headers: root.bool("response_headers", true),
         dependencies: dependencies(&mut root, folder, &limits),
         limits,
@@ -118,6 +120,28 @@ fn token(mut auth: Table<'_>, folder: &Path) -> Option<(PathBuf, Token)> {
     let file = auth.required("token_file", "token_file = \"admin.token\"");
     auth.finish();
     secret(&file?, folder).map(|(path, secret)| (path, Token::new(secret)))
+}
+
+/// `trust` and `headers` of `[forwarded]`.
+fn forwarded(mut table: Table<'_>) -> Forwarded {
+    const STYLES: [(&str, ForwardedStyle); 4] = [
+        ("x-forwarded", ForwardedStyle::XForwarded),
+        ("forwarded", ForwardedStyle::Forwarded),
+        ("both", ForwardedStyle::Both),
+        ("off", ForwardedStyle::Off),
+    ];
+    let trust = table.get("trust", |value| value.list("a list such as [\"10.0.0.0/8\"]", network));
+    let style = table.get("headers", |value| value.word(&STYLES));
+    table.finish();
+    Forwarded { trust: trust.unwrap_or_default(), style: style.unwrap_or_default() }
+}
+
+fn network(value: &Value<'_>) -> Option<Network> {
+    value.parsed(
+        "a range of addresses such as \"10.0.0.0/8\"",
+        "write an address, and how many of its bits count: \"10.0.0.0/8\"",
+        |text| text.parse::<Network>().map_err(|error| format!("`{}` is {error}", text.escape_debug())),
+    )
 }
 
 fn limits(mut table: Table<'_>) -> Limits {

@@ -24,7 +24,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use origin::{Behaviour, Origin, Received, Reply};
 pub(crate) use peer::{Answered, Consumer, Content, Peer, Speaks, content, stream};
 pub(crate) use proxy::{Proxy, World, Write};
-pub(crate) use raw::Raw;
+pub(crate) use raw::{Raw, Script};
 
 /// The longest a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

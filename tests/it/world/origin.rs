@@ -131,7 +131,9 @@ impl Received {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             format!("{}: {}\n", text(name).to_ascii_lowercase(), text(value))
         });
-        let mut headers: Vec<_> = headers.filter(|line| !line.starts_with("host:")).collect();
+        let mut headers: Vec<_> = headers
+            .filter(|line| !["host:", "x-forwarded-host:", "via:"].iter().any(|own| line.starts_with(own)))
+            .collect();
         headers.sort();
         format!("{} {}\n{}{:x}", self.method, self.target, headers.concat(), self.body_hash).into_bytes()
     }

@@ -72,6 +72,18 @@ impl World {
         self.file(&format!("{name}.pem"), &identity.cert).file(&format!("{name}.key"), &identity.key)
     }
 
+    /// A backend at an address, whoever is there.
+    pub(crate) fn v1_at(mut self, address: SocketAddr) -> Self {
+        self.v1.push(format!("url = \"http://{address}\""));
+        self
+    }
+
+    /// The same for V2.
+    pub(crate) fn v2_at(mut self, address: SocketAddr) -> Self {
+        self.v2.push(format!("url = \"http://{address}\""));
+        self
+    }
+
     /// More lines for V2's table.
     pub(crate) fn v2_with(mut self, lines: &str) -> Self {
         self.v2.push(lines.to_owned());
@@ -449,7 +461,8 @@ impl Proxy {
     /// Listens to events, with more header lines, until the stream holds a text; returns what it held.
     pub(crate) async fn listen(&self, lines: &str, until: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect(self.process().ports.admin).await.expect("the admin port accepts");
+        let mut stream =
+            tokio::net::TcpStream::connect(self.process().ports.admin).await.expect("the admin port accepts");
         let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
         stream.write_all(request.as_bytes()).await.expect("the admin port reads");
         let mut text = String::new();
