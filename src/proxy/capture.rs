@@ -30,7 +30,7 @@ pub(super) struct Capture {
 impl Capture {
     /// Keeps up to `score_body` bytes, and of all copies of the process no more than `shadow_memory` allows.
     pub(super) fn new(worker: &Worker, pair: &Pair) -> Self {
-        let (route, memory, most) = (Rc::clone(pair.route()), worker.shadow_memory(), worker.limits().score_body);
+        let (route, memory, most) = (Rc::clone(pair.route()), worker.shadow_memory(), pair.limits().score_body);
         Self { route, memory, most, pieces: Vec::new(), kept: 0, size: 0, overflowed: false, trailers: None }
     }
 

@@ -33,7 +33,7 @@ use super::shadow::{Collected, Shadow};
 use super::strict;
 use super::tee::{CopyLimits, LegBody, tee};
 use super::upgrade;
-use super::view::Target;
+use super::view::{Target, View};
 use super::worker::{Admission, Worker};
 use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
@@ -80,7 +80,8 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
     };
     let rule = &view.live.deployment.forwarded;
     let client = forwarded::record(&mut head.headers, rule, peer.address.ip(), peer.is_secure);
-    let mut asked = Asked { worker: &worker, target, route, begun, line: peer.line, open: (account, admission) };
+    let mut asked =
+        Asked { worker: &worker, view: &view, target, route, begun, line: peer.line, open: (account, admission) };
     let legs = match probe {
         Some(backend) => asked.probe(backend, head, body),
         None => asked.mirror(pick(&target.plan, &head, client, worker.draw()), head, body),
@@ -91,6 +92,7 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
 /// One request, from when its place is known.
 struct Asked<'a> {
     worker: &'a Rc<Worker>,
+    view: &'a Rc<View>,
     target: &'a Target,
     route: usize,
     begun: Instant,
@@ -118,7 +120,8 @@ impl Asked<'_> {
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
         let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
-        let pair = Pair::new(Rc::clone(route), pick.primary, with_shadow, self.worker.tick(self.begun), excluded);
+        let started = self.worker.tick(self.begun);
+        let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
@@ -145,7 +148,8 @@ impl Asked<'_> {
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
         let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
-        let pair = Pair::probe(Rc::clone(route), backend, self.worker.tick(self.begun), excluded);
+        let started = self.worker.tick(self.begun);
+        let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
         let leg = Leg::new(self.target, &pair, backend, &method, conditional);
         let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
         Legs { primary: leg.map(|leg| self.request(leg, head, body)), pair, rescue: None }
@@ -164,7 +168,7 @@ impl Asked<'_> {
             return (LegBody::Empty, LegBody::Empty, None);
         }
         let limits = CopyLimits {
-            backlog: self.worker.limits().shadow_backlog,
+            backlog: self.view.live.deployment.limits.shadow_backlog,
             memory: self.worker.shadow_memory(),
             route: Rc::clone(&self.target.routes[self.route]),
         };
@@ -232,7 +236,7 @@ impl Asked<'_> {
                 Err(error) => self.fail(&pair, &error),
             };
         };
-        match rescue::choose(self.worker, called, &pair, v1, due).await {
+        match rescue::choose(called, &pair, v1, due).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);
@@ -254,7 +258,7 @@ impl Asked<'_> {
         let mut response = self.mark(response, backend, None);
         if let (Some(protocol), Some(line)) = (protocol, &self.line) {
             upgrade::name(response.headers_mut(), protocol);
-            let (idle, route) = (self.worker.limits().idle_timeout, Rc::clone(pair.route()));
+            let (idle, route) = (pair.limits().idle_timeout, Rc::clone(pair.route()));
             let (account, admission) = self.open;
             line.take_over(Box::new(move |consumer| {
                 Box::pin(async move {
@@ -323,7 +327,7 @@ impl Asked<'_> {
         let via = head::via(std::mem::replace(response.version_mut(), Version::HTTP_11));
         head::strip_answer(response.headers_mut());
         response.headers_mut().append(VIA, via);
-        if self.worker.names_its_answers() {
+        if self.view.live.deployment.response_headers {
             response.headers_mut().insert(SERVED_BY, HeaderValue::from_static(backend.as_str()));
             if let Some(cause) = cause {
                 response.headers_mut().insert(RESCUED, HeaderValue::from_static(cause.as_str()));

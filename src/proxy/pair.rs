@@ -7,8 +7,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::view::RouteView;
+use super::view::{RouteView, View};
 use crate::backend::{Backend, Role};
+use crate::config::Limits;
 use crate::outcome::{Cause, Outcome};
 use crate::score::{Score, settle};
 use crate::skip::Skip;
@@ -16,6 +17,8 @@ use crate::upstream::Retrying;
 
 /// The legs of one request.
 pub(super) struct Pair {
+    /// The revision of this request, from its start to the end of its last leg.
+    view: Rc<View>,
     route: Rc<RouteView>,
     primary: Backend,
     /// The tick in which the request began.
@@ -48,6 +51,7 @@ enum Leg {
 impl Pair {
     /// Both legs, or the primary alone. Whose answer is served is still to be [decided](Self::serve).
     pub(super) fn new(
+        view: Rc<View>,
         route: Rc<RouteView>,
         primary: Backend,
         with_shadow: bool,
@@ -60,6 +64,7 @@ impl Pair {
             legs[primary.other() as usize] = Leg::Pending;
         }
         let pair = Self {
+            view,
             route,
             primary,
             started,
@@ -79,10 +84,17 @@ impl Pair {
     }
 
     /// A request that somebody sends to one backend by hand.
-    pub(super) fn probe(route: Rc<RouteView>, backend: Backend, started: u64, excluded: bool) -> Rc<Self> {
+    pub(super) fn probe(
+        view: Rc<View>,
+        route: Rc<RouteView>,
+        backend: Backend,
+        started: u64,
+        excluded: bool,
+    ) -> Rc<Self> {
         let mut legs = [Leg::NotCalled; 2];
         legs[backend as usize] = Leg::Pending;
         Rc::new(Self {
+            view,
             route,
             primary: backend,
             started,
@@ -95,6 +107,11 @@ impl Pair {
             probe: true,
             first_failed: Cell::new([None; 2]),
         })
+    }
+
+    /// The limits of this request's revision.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.view.live.deployment.limits
     }
 
     /// The route whose rules both answers are held against.

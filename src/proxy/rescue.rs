@@ -15,7 +15,6 @@ use super::pair::Pair;
 use super::scoring::Complete;
 use super::shadow::Collected;
 use super::tee::LegBody;
-use super::worker::Worker;
 use crate::backend::Backend;
 use crate::outcome::{Cause, Outcome};
 use crate::score::Score;
@@ -39,14 +38,13 @@ pub(super) enum Choice {
 
 /// Reads V2's answer, scores it, and chooses. Waits for V1 no longer than V2 was given.
 pub(super) async fn choose(
-    worker: &Worker,
     called: Result<(Answering, Complete), UpstreamError>,
     pair: &Pair,
     v1: oneshot::Receiver<Collected>,
     due: Instant,
 ) -> Choice {
     let held = match called {
-        Ok((answering, complete)) => hold(worker, answering.response, complete, due).await,
+        Ok((answering, complete)) => hold(answering.response, complete, due).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &held {
@@ -71,7 +69,6 @@ fn whole(collected: Collected) -> Option<Held> {
 
 /// Reads an answer to its end and scores it, as far as it can be scored.
 async fn hold(
-    worker: &Worker,
     response: Response<AnswerBody<LegBody>>,
     mut complete: Complete,
     due: Instant,
@@ -92,7 +89,7 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    let score = complete.score(worker.limits().score_body);
+    let score = complete.score();
     complete.pair.score(Backend::V2, score);
     Ok(Held { head, content, rest: None })
 }

@@ -68,8 +68,8 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// The score of the answer; the largest content that is decoded is `cap` bytes.
-    pub(super) fn score(&self, cap: usize) -> Score {
+    /// The score of the answer.
+    pub(super) fn score(&self) -> Score {
         let answer = Answer {
             method: &self.head.method,
             conditional: self.head.conditional,
@@ -79,21 +79,21 @@ impl Complete {
             body: self.capture.body(),
             head_latency: self.head.latency,
         };
-        self.pair.route().scorer.score(&answer, cap)
+        self.pair.route().scorer.score(&answer, self.pair.limits().score_body)
     }
 }
 
 /// The answers of one worker that wait to be scored. Bounded by what is in flight and by the memory of copies.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: RefCell<VecDeque<(Complete, usize)>>,
+    waiting: RefCell<VecDeque<Complete>>,
     some: Notify,
 }
 
 impl Queue {
     /// Scores an answer soon.
-    pub(super) fn push(&self, complete: Complete, cap: usize) {
-        self.waiting.borrow_mut().push_back((complete, cap));
+    pub(super) fn push(&self, complete: Complete) {
+        self.waiting.borrow_mut().push_back(complete);
         self.some.notify_one();
     }
 
@@ -118,9 +118,9 @@ impl Queue {
     }
 
     fn score_one(&self) -> Option<usize> {
-        let (complete, cap) = self.waiting.borrow_mut().pop_front()?;
+        let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
-        complete.pair.score(complete.backend, complete.score(cap));
+        complete.pair.score(complete.backend, complete.score());
         Some(usize::try_from(size).unwrap_or(SLICE).max(1))
     }
 }

@@ -82,7 +82,7 @@ fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Se
         return;
     };
     let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score(worker.limits().score_body));
+    complete.pair.score(complete.backend, complete.score());
     let _ = listener.send(collected);
 }
 

@@ -179,11 +179,6 @@ impl Worker {
         self.view.borrow().live.deployment.limits.clone()
     }
 
-    /// Whether answers say which backend they are from.
-    pub(super) fn names_its_answers(&self) -> bool {
-        self.view.borrow().live.deployment.response_headers
-    }
-
     pub(super) fn tick(&self, instant: Instant) -> u64 {
         self.shared.tick(instant)
     }
@@ -200,8 +195,7 @@ impl Worker {
 
     /// Scores an answer once the consumer has it.
     pub(super) fn score_soon(&self, complete: Complete) {
-        let cap = self.limits().score_body;
-        self.scoring.push(complete, cap);
+        self.scoring.push(complete);
     }
 
     /// Remembers an answer of V2 whose consumer may be slower than V2's deadline.
