@@ -1,7 +1,9 @@
 //! The control plane: ten times a second it takes the workers' reports, judges, publishes, and records.
 
+mod asks;
 mod drill;
 mod files;
+mod fit;
 mod journal;
 mod migration;
 mod minutes;
@@ -14,6 +16,7 @@ mod replay;
 mod show;
 mod state;
 mod tell;
+mod tidings;
 
 #[cfg(test)]
 mod model;

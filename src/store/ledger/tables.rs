@@ -6,6 +6,7 @@ use std::path::Path;
 use redb::{
     Database, DatabaseError, Error, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Found;
 
@@ -17,7 +18,8 @@ const CACHE: usize = 8 << 20;
 
 /// `format`: the version of everything else here.
 pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-/// `gate`: what the next process goes on with, replaced whole.
+/// `gate`: what the next process goes on with, replaced whole, after a checksum of its own: it is a permission, and the store
+/// looks for torn pages, not for bits that a disk changed.
 pub(super) const STATE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("state");
 /// Events by number.
 pub(super) const EVENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("events");
@@ -109,10 +111,21 @@ fn begin(database: &Database) -> Result<(), Error> {
 /// What the next process goes on with.
 pub(super) fn look(database: &Database) -> Result<Found, Error> {
     let transaction = database.begin_read()?;
-    let state = transaction.open_table(STATE)?.get(GATE)?.map(|state| state.value().to_vec());
+    let state = transaction.open_table(STATE)?.get(GATE)?.map(|state| whole(state.value())).transpose()?;
     let last_event = transaction.open_table(EVENTS)?.last()?.map_or(0, |(id, _)| id.value());
     let last_verdict = transaction.open_table(META)?.get(LAST_VERDICT)?.map_or(0, |last| last.value());
     Ok(Found { state, last_event, last_verdict, unavailable: None })
+}
+
+/// A state as it is kept.
+pub(super) fn sealed(state: &[u8]) -> Vec<u8> {
+    [&xxh3_64(state).to_le_bytes(), state].concat()
+}
+
+fn whole(sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    let damaged = || Error::Corrupted("the checksum of the gate's state differs".to_owned());
+    let (checksum, state) = sealed.split_first_chunk::<8>().ok_or_else(damaged)?;
+    if *checksum == xxh3_64(state).to_le_bytes() { Ok(state.to_vec()) } else { Err(damaged()) }
 }
 
 /// Remembers the number of the last verdict, which is not the last key of its table.

@@ -123,7 +123,7 @@ fn a_disk_that_was_away_is_noticed_when_it_is_back() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_file_that_is_cut_or_changed_anywhere_never_panics(at in 0usize..1 << 20, cut: bool) {
         let folder = tempfile::tempdir().expect("a folder for the test");

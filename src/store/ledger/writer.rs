@@ -8,12 +8,12 @@ use redb::{Database, Error, ReadableTable, ReadableTableMetadata};
 use tokio::sync::oneshot;
 
 use super::super::recording::{Block, Recording};
-use super::tables::{EVENTS, GATE, HOURS, STATE, VERDICTS, open, set_last_verdict};
+use super::tables::{EVENTS, GATE, HOURS, STATE, VERDICTS, open, sealed, set_last_verdict};
 use super::{Shared, WAITING, current, replace};
 
 /// Events that are kept; with one a minute, 400 days of them are 576 000. At some 700 bytes each.
 const MOST_EVENTS: u64 = 600_000;
-/// Changes of the verdict that are kept, all dependencies together; at some 900 bytes each.
+/// Changes of the verdict that are kept for each dependency; at some 900 bytes each.
 const MOST_VERDICTS: u64 = 200_000;
 /// Hours of counts that are kept: 400 days.
 const HOURS_KEPT: u64 = 400 * 24;
@@ -86,7 +86,7 @@ fn reopen(path: &Path, shared: &Shared) -> Result<Arc<Database>, String> {
 pub(super) fn apply(database: &Database, batch: &Batch) -> Result<(), Error> {
     let transaction = database.begin_write()?;
     if let Some(state) = &batch.state {
-        transaction.open_table(STATE)?.insert(GATE, state.as_slice())?;
+        transaction.open_table(STATE)?.insert(GATE, sealed(state).as_slice())?;
     }
     add_events(&transaction, batch)?;
     add_verdicts(&transaction, batch)?;
