@@ -46,7 +46,7 @@ pub enum Refusal {
     MaxConnections,
     /// A head that took longer than `header_timeout`.
     SlowHead,
-    /// A consumer that took nothing of its answer for `idle_timeout`.
+    /// A consumer that took nothing of its answer for `idle_timeout`, or did not send its content within the backend's `timeout`.
     SlowConsumer,
     /// A TLS handshake that failed: by its version, its certificate, or its want of one.
     Handshake,

@@ -33,6 +33,7 @@ use super::shadow::{Collected, Shadow};
 use super::strict;
 use super::tee::{CopyLimits, LegBody, tee};
 use super::upgrade;
+use super::upload::Upload;
 use super::view::{Target, View};
 use super::worker::{Admission, Worker};
 use crate::backend::{Backend, Role};
@@ -125,11 +126,11 @@ impl Asked<'_> {
         count_eligible(shadowing, &pair);
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
-            let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
+            let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
             let primary = leg(pick.primary).map(|leg| self.ask(leg, head, body, listener));
             return Legs { pair, primary, rescue: None };
         }
-        let (ours, theirs, fate) = self.split(body);
+        let (ours, theirs, fate) = self.split(body, &pair);
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
             let (leg, request) = self.request(leg, head.clone(), theirs);
@@ -151,7 +152,7 @@ impl Asked<'_> {
         let started = self.worker.tick(self.begun);
         let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
         let leg = Leg::new(self.target, &pair, backend, &method, conditional);
-        let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(body) };
+        let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
         Legs { primary: leg.map(|leg| self.request(leg, head, body)), pair, rescue: None }
     }
 
@@ -163,7 +164,7 @@ impl Asked<'_> {
         }
     }
 
-    fn split(&self, body: Incoming) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
+    fn split(&self, body: Incoming, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
         if body.is_end_stream() {
             return (LegBody::Empty, LegBody::Empty, None);
         }
@@ -172,7 +173,7 @@ impl Asked<'_> {
             memory: self.worker.shadow_memory(),
             route: Rc::clone(&self.target.routes[self.route]),
         };
-        let (ours, theirs) = tee(body, limits);
+        let (ours, theirs) = tee(Upload::new(body, pair), limits);
         let fate = theirs.fate();
         (LegBody::Teed(ours), LegBody::Copy(theirs), Some(fate))
     }
@@ -313,11 +314,12 @@ impl Asked<'_> {
     fn fail(self, pair: &Pair, error: &UpstreamError) -> Response<ServedBody> {
         let backend = pair.primary();
         tracing::debug!(%backend, %error, "the primary gave no answer");
-        if error.is_consumers() {
-            pair.score(backend, Score::Excluded(Cause::Aborted));
-            return refused(self.open.0, Refusal::Chunk, Version::HTTP_11);
+        pair.score(backend, pair.blame(error));
+        if pair.is_consumers(error) {
+            let in_time = !matches!(error, UpstreamError::Timeout);
+            let reason = if in_time { Refusal::Chunk } else { Refusal::SlowConsumer };
+            return refused(self.open.0, reason, Version::HTTP_11);
         }
-        pair.score(backend, Score::Fallback(error.cause()));
         answered(self.open.0, refuse::no_answer(backend, error))
     }
 

@@ -23,6 +23,7 @@ mod strict;
 mod tee;
 mod trace;
 mod upgrade;
+mod upload;
 mod view;
 mod worker;
 

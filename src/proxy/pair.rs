@@ -13,7 +13,7 @@ use crate::config::Limits;
 use crate::outcome::{Cause, Outcome};
 use crate::score::{Score, settle};
 use crate::skip::Skip;
-use crate::upstream::Retrying;
+use crate::upstream::{Retrying, UpstreamError};
 
 /// The legs of one request.
 pub(super) struct Pair {
@@ -30,6 +30,8 @@ pub(super) struct Pair {
     served: Cell<Option<Backend>>,
     /// The answer is there, and waits for a consumer that reads slowly.
     consumer_is_slow: Cell<bool>,
+    /// Whoever reads the request waits for the consumer to send more of it.
+    owes_content: Cell<bool>,
     /// V2's answer has begun well, and may go on for ever.
     streams: Cell<bool>,
     /// The gate no longer waits for V2's outcome, or never did.
@@ -72,6 +74,7 @@ impl Pair {
             legs: RefCell::new(legs),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
+            owes_content: Cell::new(false),
             streams: Cell::new(false),
             withdrawn: Cell::new(false),
             probe: false,
@@ -102,6 +105,7 @@ impl Pair {
             legs: RefCell::new(legs),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
+            owes_content: Cell::new(false),
             streams: Cell::new(false),
             withdrawn: Cell::new(true),
             probe: true,
@@ -158,6 +162,25 @@ impl Pair {
         if let Some(outcome) = self.outcome(backend).filter(|_| !self.probe) {
             self.route.tally().served(outcome);
         }
+    }
+
+    /// Whether the consumer keeps everybody waiting for more of its request.
+    pub(super) fn consumer_owes_content(&self, owes: bool) {
+        self.owes_content.set(owes);
+    }
+
+    /// Whether a failure is the consumer's: it sent no content, or not in time.
+    pub(super) fn is_consumers(&self, error: &UpstreamError) -> bool {
+        match error {
+            UpstreamError::Unsent(_) => true,
+            UpstreamError::Timeout => self.owes_content.get(),
+            _ => false,
+        }
+    }
+
+    /// What a failure is worth.
+    pub(super) fn blame(&self, error: &UpstreamError) -> Score {
+        if self.is_consumers(error) { Score::Excluded(Cause::Aborted) } else { Score::Fallback(error.cause()) }
     }
 
     /// Whether the primary's answer is held up by its consumer, and not by the backend.

@@ -17,7 +17,6 @@ use super::shadow::Collected;
 use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::outcome::{Cause, Outcome};
-use crate::score::Score;
 use crate::upstream::{AnswerBody, UpstreamError};
 
 /// An answer that was read before it is served.
@@ -48,7 +47,7 @@ pub(super) async fn choose(
         Err(error) => Err(error),
     };
     if let Err(error) = &held {
-        pair.score(Backend::V2, Score::Fallback(error.cause()));
+        pair.score(Backend::V2, pair.blame(error));
     }
     if matches!(&held, Ok(held) if held.rest.is_some()) || pair.outcome(Backend::V2) == Some(Outcome::Rich) {
         return Choice::V2(held);

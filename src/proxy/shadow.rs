@@ -89,6 +89,8 @@ fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Se
 fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
     match fate.and_then(CopyFate::cut) {
         Some(reason) => leg.pair.skip(reason),
+        // Its copy waits for the consumer, as the primary does.
+        None if fate.is_some() && leg.pair.is_consumers(error) => leg.pair.skip(Skip::Aborted),
         None => leg.pair.score(leg.backend, Score::Fallback(error.cause())),
     }
 }

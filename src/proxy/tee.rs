@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::interim::HeldBack;
 use super::replay::Replay;
+use super::upload::Upload;
 use super::view::RouteView;
 use crate::cap::Cap;
 use crate::skip::Skip;
@@ -29,7 +29,7 @@ pub(super) enum LegBody {
     #[default]
     Empty,
     /// The consumer's body, for one backend only.
-    Stream(Incoming),
+    Stream(Upload),
     /// The consumer's body, for the primary, with a copy behind it.
     Teed(Tee),
     /// The copy, for the shadow.
@@ -60,9 +60,7 @@ impl Body for LegBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Stream(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Consumer)))
-            }
+            Self::Stream(upload) => upload.poll(cx),
             Self::Teed(tee) => tee.poll(cx),
             Self::Copy(copy) => copy.poll(cx),
             Self::Held(held) => held.poll(cx),
@@ -73,8 +71,8 @@ impl Body for LegBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream(incoming) => incoming.is_end_stream(),
-            Self::Teed(tee) => tee.incoming.is_end_stream(),
+            Self::Stream(upload) => upload.is_end_stream(),
+            Self::Teed(tee) => tee.upload.is_end_stream(),
             Self::Copy(copy) => copy.is_end_stream(),
             Self::Held(held) => held.is_end_stream(),
             Self::Replay(replay) => replay.is_end_stream(),
@@ -84,8 +82,8 @@ impl Body for LegBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(incoming) => incoming.size_hint(),
-            Self::Teed(tee) => tee.incoming.size_hint(),
+            Self::Stream(upload) => upload.size_hint(),
+            Self::Teed(tee) => tee.upload.size_hint(),
             Self::Copy(copy) => copy.size_hint,
             Self::Held(held) => held.size_hint(),
             Self::Replay(replay) => replay.size_hint(),
@@ -112,10 +110,10 @@ impl Resend for LegBody {
 }
 
 /// Splits a body for the primary and a shadow.
-pub(super) fn tee(incoming: Incoming, limits: CopyLimits) -> (Tee, CopyReader) {
-    let size_hint = incoming.size_hint();
+pub(super) fn tee(upload: Upload, limits: CopyLimits) -> (Tee, CopyReader) {
+    let size_hint = upload.size_hint();
     let shared = Rc::new(RefCell::new(Backlog::new(limits)));
-    (Tee { incoming, copy: Rc::clone(&shared) }, CopyReader { copy: shared, size_hint })
+    (Tee { upload, copy: Rc::clone(&shared) }, CopyReader { copy: shared, size_hint })
 }
 
 /// What bounds one copy.
@@ -217,13 +215,13 @@ impl Drop for Backlog {
 
 /// The primary's end of a split body.
 pub(super) struct Tee {
-    incoming: Incoming,
+    upload: Upload,
     copy: Rc<RefCell<Backlog>>,
 }
 
 impl Tee {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.upload.poll(cx) else {
             return Poll::Pending;
         };
         match &frame {
@@ -233,10 +231,10 @@ impl Tee {
         }
         // Nothing comes after trailers, and nobody asks.
         let trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
-        if trailers || self.incoming.is_end_stream() {
+        if trailers || self.upload.is_end_stream() {
             self.finish(State::Ended);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Consumer)))
+        Poll::Ready(frame)
     }
 
     fn finish(&self, state: State) {

@@ -81,7 +81,8 @@ where
         hear: impl Fn(Retrying),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         match self.retries.as_ref().filter(|retries| retries.policy.allows(request.method())) {
-            Some(retries) => self.call_again(retries, request, due, hear).await,
+            // In a box, so that whoever has no retries does not carry their state.
+            Some(retries) => Box::pin(self.call_again(retries, request, due, hear)).await,
             None => self.call_once(request, due, None).await.1,
         }
     }

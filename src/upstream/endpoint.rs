@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,18 +107,16 @@ where
     /// An idle connection that is still open, a place on a shared one, or a new one.
     pub(super) async fn checkout(&self) -> Result<Checkout<B>, UpstreamError> {
         while let Some(Idle { mut sender, until, .. }) = self.pop() {
-            if sender.ready().await.is_ok() {
+            if is_free(&mut sender).await {
                 return Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: true });
             }
         }
-        if self.is_http2.get() == Some(false) { self.connect().await } else { self.share().await }
+        // In a box: the state of a handshake is large, and must not be moved about with every request that needs none.
+        if self.is_http2.get() == Some(false) { self.connect().await } else { Box::pin(self.share()).await }
     }
 
     fn pop(&self) -> Option<Idle<B>> {
-        // One whose request still has content to send was answered early, and is not free before it has sent it.
-        let mut idle = self.idle.borrow_mut();
-        let free = idle.iter().rposition(|idle| idle.sender.is_ready() || idle.sender.is_closed())?;
-        Some(idle.remove(free))
+        self.idle.borrow_mut().pop()
     }
 
     /// A place on a connection that others use as well. One is opened at a time: who comes meanwhile waits for it, since
@@ -151,7 +150,11 @@ where
     }
 
     /// A new connection. `connect_timeout` is for TCP, and once more for TLS.
-    pub(super) async fn connect(&self) -> Result<Checkout<B>, UpstreamError> {
+    pub(super) fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Checkout<B>, UpstreamError>> + '_>> {
+        Box::pin(self.open())
+    }
+
+    async fn open(&self) -> Result<Checkout<B>, UpstreamError> {
         let dial = self.addresses.connect(self.connect_timeout);
         let stream = timeout(self.connect_timeout, dial).await.map_err(|_| UpstreamError::ConnectTimeout)??;
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
@@ -229,6 +232,16 @@ where
         };
         self.idle.borrow_mut().retain(is_kept);
         self.shared.reap(now, longest);
+    }
+}
+
+/// Whether an idle connection takes a request now. Its own task may still have to run once to say so; one that needs longer
+/// was answered early, and is still sending the content of the request before.
+async fn is_free<B>(sender: &mut SendRequest<B>) -> bool {
+    tokio::select! {
+        biased;
+        ready = sender.ready() => ready.is_ok(),
+        () = async { for _ in 0..4 { tokio::task::yield_now().await } } => false,
     }
 }
 

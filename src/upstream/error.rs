@@ -44,11 +44,6 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// Whether the consumer is at fault, and not the backend: its content ended early or was no content.
-    pub fn is_consumers(&self) -> bool {
-        matches!(self, Self::Unsent(_))
-    }
-
     /// The cause of the fallback that this failure is.
     pub fn cause(&self) -> Cause {
         match self {

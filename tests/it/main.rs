@@ -17,6 +17,7 @@ mod ledger;
 mod origins;
 mod overload;
 mod page;
+mod patience;
 mod probe_header;
 mod readme;
 mod reload;

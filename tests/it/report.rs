@@ -42,6 +42,7 @@ async fn a_plan_says_who_moves_and_changes_nothing() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
     let proxy = world(&v1, &v2).await;
     proxy.burst(0..50).await;
+    proxy.until("50 counted", |metrics| metrics.count("crossfade_requests_total", &[]) == 50).await;
     proxy.write_file("new.toml", &format!("[recs]\n{}\nsample = 50\n", OBSERVED.replace("20", "50")));
     let text = stdout(&proxy, &["plan", "new.toml"]).await;
     for part in [
@@ -68,6 +69,7 @@ async fn a_report_tells_hit_rates_steps_and_figures() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::fallback()));
     let mut proxy = world(&v1, &v2).await;
     proxy.burst(0..40).await;
+    proxy.until("40 counted", |metrics| metrics.count("crossfade_requests_total", &[]) == 40).await;
     proxy.apply(&OBSERVED.replace("20", "30")).await;
     proxy.verb("rollback").await;
     proxy.at_rest().await;

@@ -19,6 +19,11 @@ async fn a_rollback_survives_kill_9() {
     proxy.burst(0..100).await;
     let metrics = proxy.until("a rollback", is_rolled_back).await;
     assert_eq!(metrics.percent("effective"), Some(0.0));
+    // A step down is in force some milliseconds before it is on the disk; what survives is what is there.
+    let on_disk = async {
+        while !proxy.admin_get("/api/v1/dependencies/recs/history?kind=rollback").await.text().contains("rollback") {}
+    };
+    soon("the rollback on the disk", on_disk).await;
     proxy.kill9().await;
     proxy.restart().await;
     let metrics = proxy.metrics().await;
