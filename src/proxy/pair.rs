@@ -60,27 +60,11 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        let mut legs = [Leg::NotCalled; 2];
-        legs[primary as usize] = Leg::Pending;
+        let pair = Self::begun(view, route, primary, started, excluded);
         if with_shadow {
-            legs[primary.other() as usize] = Leg::Pending;
+            pair.legs.borrow_mut()[primary.other() as usize] = Leg::Pending;
         }
-        let pair = Self {
-            view,
-            route,
-            primary,
-            started,
-            excluded,
-            legs: RefCell::new(legs),
-            served: Cell::new(None),
-            consumer_is_slow: Cell::new(false),
-            owes_content: Cell::new(false),
-            streams: Cell::new(false),
-            withdrawn: Cell::new(false),
-            probe: false,
-            first_failed: Cell::new([None; 2]),
-        };
-        if legs[Backend::V2 as usize] == Leg::Pending {
+        if pair.legs.borrow()[Backend::V2 as usize] == Leg::Pending {
             pair.route.tally().cohort(started).started += 1;
         }
         Rc::new(pair)
@@ -94,12 +78,21 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        let mut legs = [Leg::NotCalled; 2];
-        legs[backend as usize] = Leg::Pending;
         Rc::new(Self {
+            withdrawn: Cell::new(true),
+            probe: true,
+            ..Self::begun(view, route, backend, started, excluded)
+        })
+    }
+
+    /// The primary is called, and nobody else.
+    fn begun(view: Rc<View>, route: Rc<RouteView>, primary: Backend, started: u64, excluded: bool) -> Self {
+        let mut legs = [Leg::NotCalled; 2];
+        legs[primary as usize] = Leg::Pending;
+        Self {
             view,
             route,
-            primary: backend,
+            primary,
             started,
             excluded,
             legs: RefCell::new(legs),
@@ -107,10 +100,10 @@ impl Pair {
             consumer_is_slow: Cell::new(false),
             owes_content: Cell::new(false),
             streams: Cell::new(false),
-            withdrawn: Cell::new(true),
-            probe: true,
+            withdrawn: Cell::new(false),
+            probe: false,
             first_failed: Cell::new([None; 2]),
-        })
+        }
     }
 
     /// The limits of this request's revision.

@@ -4,7 +4,8 @@
 //! as variable-length integers (LEB128). Records of the same minute add up: a process that was restarted within a minute wrote
 //! the first part of it, its successor the rest.
 
-use super::tally::{ServedBy, Tally};
+use super::labels::ServedBy;
+use super::tally::Tally;
 use crate::backend::{Backend, Role};
 use crate::hit_rate::Tallied;
 use crate::outcome::{Cause, Outcome};

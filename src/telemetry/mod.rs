@@ -2,6 +2,7 @@
 
 mod exposition;
 mod histogram;
+mod labels;
 pub mod metrics;
 mod minutes;
 mod process;
@@ -11,7 +12,8 @@ mod window;
 
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
+pub use labels::{Code, Direction, ServedBy};
 pub use minutes::Minute;
-pub use tally::{Code, Direction, Report, RouteId, ServedBy, Tally};
+pub use tally::{Report, RouteId, Tally};
 pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};
 pub use window::WINDOWS;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::tally::{Report, ServedBy, Tally};
+use super::labels::ServedBy;
+use super::tally::{Report, Tally};
 use super::window::Window;
 use crate::backend::{Backend, Role};
 use crate::condition::Conditions;
