@@ -11,7 +11,7 @@ use super::view::{RouteView, View};
 use crate::backend::{Backend, Role};
 use crate::config::Limits;
 use crate::outcome::{Cause, Outcome};
-use crate::score::{Score, settle};
+use crate::score::{Finding, Score, settle};
 use crate::skip::Skip;
 use crate::upstream::{Retrying, UpstreamError};
 
@@ -196,11 +196,11 @@ impl Pair {
     }
 
     /// One answer is scored. Counts what is known now: this leg, the other one if it waited for this, and the pair.
-    pub(super) fn score(&self, backend: Backend, score: Score) {
+    pub(super) fn score(&self, backend: Backend, finding: impl Into<Finding>) {
         if self.legs.borrow()[backend as usize] != Leg::Pending {
             return;
         }
-        let score = if self.excluded { Score::Excluded(Cause::Rule) } else { score };
+        let score = if self.excluded { Score::Excluded(Cause::Rule) } else { finding.into().score };
         self.legs.borrow_mut()[backend as usize] = Leg::Scored(score);
         self.count_what_is_known();
     }

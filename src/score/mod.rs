@@ -2,6 +2,7 @@
 
 mod answer;
 mod decode;
+mod flaws;
 mod grpc;
 mod pointer;
 mod probe;
@@ -10,6 +11,7 @@ mod scorer;
 mod settle;
 
 pub use answer::{Answer, Body, is_conditional};
+pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
