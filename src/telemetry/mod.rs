@@ -3,6 +3,7 @@
 mod exposition;
 mod histogram;
 mod labels;
+mod lane;
 pub mod metrics;
 mod minutes;
 mod process;
@@ -13,6 +14,7 @@ mod window;
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
 pub use labels::{Code, Direction, ServedBy};
+pub use lane::{LaneCounts, LaneResult, RuleId, RuleState};
 pub use minutes::Minute;
 pub use tally::{Report, RouteId, Tally};
 pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};
