@@ -237,7 +237,7 @@ impl Asked<'_> {
                 Err(error) => self.fail(&pair, &error),
             };
         };
-        match rescue::choose(called, &pair, v1, due).await {
+        match rescue::choose(called, &pair, v1, due, &self.worker.shared.lane).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);

@@ -73,7 +73,7 @@ impl Leg {
                 method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers()),
+                headers: self.pair.route().scorer(self.backend).headers(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
             };

@@ -10,6 +10,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
+use super::lane::Lane;
 use super::leg::Answering;
 use super::pair::Pair;
 use super::scoring::Complete;
@@ -41,9 +42,10 @@ pub(super) async fn choose(
     pair: &Pair,
     v1: oneshot::Receiver<Collected>,
     due: Instant,
+    lane: &Lane,
 ) -> Choice {
     let held = match called {
-        Ok((answering, complete)) => hold(answering.response, complete, due).await,
+        Ok((answering, complete)) => hold(answering.response, complete, due, lane).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &held {
@@ -71,6 +73,7 @@ async fn hold(
     response: Response<AnswerBody<LegBody>>,
     mut complete: Complete,
     due: Instant,
+    lane: &Lane,
 ) -> Result<Held, UpstreamError> {
     let (head, mut body) = response.into_parts();
     let mut content = VecDeque::new();
@@ -88,7 +91,8 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    let score = complete.score();
-    complete.pair.score(Backend::V2, score);
+    if tokio::time::timeout_at(due.into(), complete.settle(lane)).await.is_err() {
+        complete.give_up();
+    }
     Ok(Held { head, content, rest: None })
 }

@@ -1,21 +1,28 @@
 //! Answers that wait to be scored: after the consumer has its last byte, never before.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
+use super::lane::Lane;
 use super::pair::Pair;
+use super::worker::Shared;
 use crate::backend::Backend;
-use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
+use crate::outcome::Cause;
+use crate::score::{Answer, Body, GRPC_STATUS, Score, is_grpc};
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
+/// Time for a job that only decodes and reads. `score_body` bounds it to some milliseconds, so that more of it is a matter of
+/// the machine and not of the answer.
+const READING: Duration = Duration::from_secs(1);
 /// The content type of server-sent events.
 const EVENTS: &[u8] = b"text/event-stream";
 
@@ -25,7 +32,7 @@ pub(super) struct Head {
     pub(super) method: Method,
     pub(super) conditional: bool,
     pub(super) status: StatusCode,
-    /// Only `content-encoding`, and what says how a gRPC call went: what scoring reads.
+    /// Those that scoring reads.
     pub(super) headers: HeaderMap,
     /// From the call to the end of the answer's head.
     pub(super) latency: Duration,
@@ -34,18 +41,16 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Of an answer's headers, those that scoring reads.
-    pub(super) fn headers(of: &HeaderMap) -> HeaderMap {
-        let mut kept = HeaderMap::new();
-        for value in of.get_all(CONTENT_ENCODING) {
-            kept.append(CONTENT_ENCODING, value.clone());
+    fn answer<'a>(&'a self, trailers: Option<&'a HeaderMap>, body: Body<'a>) -> Answer<'a> {
+        Answer {
+            method: &self.method,
+            conditional: self.conditional,
+            status: self.status,
+            headers: &self.headers,
+            trailers,
+            body,
+            head_latency: self.latency,
         }
-        if is_grpc(of) {
-            for name in [CONTENT_TYPE, GRPC_STATUS] {
-                kept.extend(of.get(&name).map(|value| (name, value.clone())));
-            }
-        }
-        kept
     }
 }
 
@@ -68,18 +73,43 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// What the answer is worth.
-    pub(super) fn score(&self) -> Finding {
-        let answer = Answer {
-            method: &self.head.method,
-            conditional: self.head.conditional,
-            status: self.head.status,
-            headers: &self.head.headers,
-            trailers: self.capture.trailers(),
-            body: self.capture.body(),
-            head_latency: self.head.latency,
-        };
-        self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body)
+    /// Scores the answer and counts what it is worth: at once, or in the lane where that takes long.
+    ///
+    /// # Cancel safety
+    /// An answer that waits for the lane is not counted; that is for the caller to do.
+    pub(super) async fn settle(&self, lane: &Lane) {
+        if !self.is_slow() {
+            self.score();
+            return;
+        }
+        let route = self.pair.route();
+        let scorer = Arc::clone(route.scorer(self.backend));
+        let (rule, cap) = (route.rule(self.backend), self.pair.limits().score_body);
+        let longest = if rule.is_some() { self.pair.limits().rule_timeout } else { READING };
+        let (head, copy) = (self.head.clone(), self.capture.copy());
+        let job = lane.run(rule, longest, move || scorer.score(&head.answer(copy.trailers.as_ref(), copy.body()), cap));
+        match job.await {
+            Ok(finding) if finding.score != Score::Excluded(Cause::Rule) => self.pair.score(self.backend, finding),
+            Ok(_) | Err(_) => self.give_up(),
+        }
+    }
+
+    /// The answer is not scored, for no fault of its own.
+    pub(super) fn give_up(&self) {
+        self.pair.unscored(self.backend, self.pair.route().scorer(self.backend).unscored());
+    }
+
+    /// Whether scoring may hold up the worker.
+    fn is_slow(&self) -> bool {
+        let scorer = self.pair.route().scorer(self.backend);
+        let is_kept = self.capture.pieces().is_some();
+        is_kept && scorer.is_slow(self.head.status, &self.head.headers, self.capture.body().size())
+    }
+
+    fn score(&self) {
+        let answer = self.head.answer(self.capture.trailers(), self.capture.body());
+        let finding = self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body);
+        self.pair.score(self.backend, finding);
     }
 }
 
@@ -88,18 +118,40 @@ impl Complete {
 pub(super) struct Queue {
     waiting: RefCell<VecDeque<Complete>>,
     some: Notify,
+    /// Answers that are in the lane.
+    away: Cell<usize>,
+    all_back: Notify,
 }
 
 impl Queue {
     /// Scores an answer soon.
-    pub(super) fn push(&self, complete: Complete) {
+    pub(super) fn push(self: &Rc<Self>, complete: Complete, shared: &Arc<Shared>) {
+        if complete.is_slow() {
+            self.send_away(complete, Arc::clone(shared));
+            return;
+        }
         self.waiting.borrow_mut().push_back(complete);
         self.some.notify_one();
     }
 
-    /// Scores what waits now.
-    pub(super) fn flush(&self) {
+    fn send_away(self: &Rc<Self>, complete: Complete, shared: Arc<Shared>) {
+        let queue = Rc::clone(self);
+        queue.away.set(queue.away.get() + 1);
+        tokio::task::spawn_local(async move {
+            complete.settle(&shared.lane).await;
+            queue.away.set(queue.away.get() - 1);
+            if queue.away.get() == 0 {
+                queue.all_back.notify_waiters();
+            }
+        });
+    }
+
+    /// Scores what waits now, and waits for what is in the lane: at most twice the time of the longest job.
+    pub(super) async fn finish(&self) {
         while self.score_one().is_some() {}
+        while self.away.get() > 0 {
+            self.all_back.notified().await;
+        }
     }
 
     /// Scores for ever, and lets other work run in between.
@@ -120,7 +172,7 @@ impl Queue {
     fn score_one(&self) -> Option<usize> {
         let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
-        complete.pair.score(complete.backend, complete.score());
+        complete.score();
         Some(usize::try_from(size).unwrap_or(SLICE).max(1))
     }
 }

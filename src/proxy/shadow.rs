@@ -42,7 +42,7 @@ impl Shadow {
             let streams = Cell::new(false);
             let collecting = collect(&worker, &self.leg, self.request, due, &streams);
             match tokio::time::timeout_at(due.into(), collecting).await {
-                Ok(Ok(collected)) => hand_over(&worker, collected, listener),
+                Ok(Ok(collected)) => hand_over(&worker, collected, listener).await,
                 Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
                 // Its head came in time, and nobody can say that more should have come.
                 Err(_) if streams.get() => self.leg.pair.skip(Skip::NotMirrorable),
@@ -76,13 +76,12 @@ async fn collect(
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
-fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+async fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
     let Some(listener) = listener else {
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle(&worker.shared.lane).await;
     let _ = listener.send(collected);
 }
 

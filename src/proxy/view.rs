@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
 use crate::score::Scorer;
-use crate::telemetry::{RouteId, Tally};
+use crate::telemetry::{LaneCounts, RouteId, RuleId, RuleState, Tally};
 use crate::upstream::Upstream;
 
 /// One revision, as one worker serves it. A request holds one view from its start to its end.
@@ -27,6 +29,8 @@ pub(super) struct Ground {
     pub(super) conditions: Arc<Conditions>,
     /// Whether this worker checks endpoints for all of them.
     pub(super) checks: bool,
+    /// The state of the rules that run in the lane.
+    pub(super) rules: Arc<LaneCounts>,
 }
 
 /// One dependency.
@@ -43,13 +47,22 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
+    /// Those that run in the lane and may be slow there: the ones with jq.
+    rules: [Option<Arc<RuleState>>; 2],
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorers: [Arc<Scorer>; 2]) -> Rc<Self> {
-        Rc::new(Self { id: Arc::new(id), scorers, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], ground: &Ground) -> Rc<Self> {
+        let rules = Backend::ALL.map(|backend| rule(&id, backend, &scorers[backend as usize], ground));
+        let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
+        Rc::new(Self { id: Arc::new(id), scorers, rules, tally, dirty })
+    }
+
+    /// The state of a backend's rules, where they run in the lane and may be slow there.
+    pub(super) fn rule(&self, backend: Backend) -> Option<&Arc<RuleState>> {
+        self.rules[backend as usize].as_ref()
     }
 
     /// The rules that the answers of a backend are held against.
@@ -84,7 +97,7 @@ impl View {
                 Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known, ground))
             })
             .collect();
-        let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
+        let nowhere = old.map_or_else(|| nowhere(ground), |old| Rc::clone(&old.nowhere));
         Self { live, targets, nowhere }
     }
 
@@ -108,9 +121,9 @@ impl View {
     }
 }
 
-fn nowhere() -> Rc<RouteView> {
+fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()))
+    RouteView::new(id, scorers(&config::Route::other()), ground)
 }
 
 impl Target {
@@ -122,7 +135,7 @@ impl Target {
         Self {
             v1: dependency.v1.as_ref().map(|spec| upstream(Backend::V1, spec)),
             v2: upstream(Backend::V2, &dependency.v2),
-            routes: routes(&dependency, old),
+            routes: routes(&dependency, old, ground),
             dependency,
             plan,
         }
@@ -157,13 +170,19 @@ fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
     [Arc::clone(&scorer), scorer]
 }
 
-fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
+fn rule(id: &RouteId, backend: Backend, scorer: &Scorer, ground: &Ground) -> Option<Arc<RuleState>> {
+    let program = scorer.rules().rich.as_ref()?;
+    let id = RuleId { dependency: id.dependency.clone(), route: id.route.clone(), backend: backend.as_str() };
+    Some(ground.rules.rule(id, xxh3_64(program.text().as_bytes())))
+}
+
+fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
             Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route)),
+            _ => RouteView::new(id, scorers(route), ground),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -47,7 +47,6 @@ pub struct Shared {
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
-    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
     pub(super) lane: Lane,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
@@ -111,7 +110,7 @@ pub(super) struct Worker {
     view: RefCell<Rc<View>>,
     /// Views whose requests or shadows may still count something.
     old_views: RefCell<Vec<Weak<View>>>,
-    scoring: Queue,
+    scoring: Rc<Queue>,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
@@ -122,14 +121,18 @@ pub(super) struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
-        let ground = Ground { conditions: Arc::clone(&shared.conditions), checks: index == 0 };
+        let ground = Ground {
+            conditions: Arc::clone(&shared.conditions),
+            checks: index == 0,
+            rules: Arc::clone(shared.lane.counts()),
+        };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
             ground,
             view: RefCell::new(view),
             old_views: RefCell::default(),
-            scoring: Queue::default(),
+            scoring: Rc::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
@@ -206,7 +209,7 @@ impl Worker {
 
     /// Scores an answer once the consumer has it.
     pub(super) fn score_soon(&self, complete: Complete) {
-        self.scoring.push(complete);
+        self.scoring.push(complete, &self.shared);
     }
 
     /// Remembers an answer of V2 whose consumer may be slower than V2's deadline.
@@ -322,7 +325,7 @@ async fn live(
             _ = beat.tick() => worker.beat(&connections),
         }
     }
-    worker.scoring.flush();
+    worker.scoring.finish().await;
     worker.count_refused(&connections);
     // The control plane has gone when this fails, and nobody is left to tell.
     let _ = worker.shared.reports.send(worker.take_reports()).await;

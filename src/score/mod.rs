@@ -2,6 +2,7 @@
 
 mod answer;
 mod decode;
+mod documents;
 mod flaws;
 mod grpc;
 mod jq;
@@ -10,12 +11,14 @@ mod probe;
 mod rules;
 mod scorer;
 mod settle;
+mod text;
 
 pub use answer::{Answer, Body, is_conditional};
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use jq::{JqError, JqFault, Program, STACK as JQ_STACK};
 pub use pointer::{Pointer, PointerError};
-pub use rules::{Exclude, HeaderMatch, Rules};
+pub use rules::{AnswerHeader, Exclude, HeaderMatch, Rules};
 pub use scorer::Scorer;
 pub use settle::{Score, settle};
+pub use text::{Pattern, TextRules};

@@ -25,6 +25,7 @@ mod report;
 mod restart;
 mod retry;
 mod rollback;
+mod rules;
 mod shadow;
 mod tls;
 mod trailers;

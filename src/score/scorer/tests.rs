@@ -9,6 +9,8 @@ use super::super::pointer::Pointer;
 use super::super::rules::Exclude;
 use super::*;
 
+mod content;
+
 const RICH: Score = Score::Rich;
 const CAP: usize = 1 << 20;
 const ITEMS: &[u8] = br#"{"items":[1],"none":[],"null":null}"#;
