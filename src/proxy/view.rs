@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::tee::LegBody;
 use crate::backend::Backend;
@@ -47,7 +47,7 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
-    /// Those that run in the lane and may be slow there: the ones with jq.
+    /// Those that run in the lane and may be slow there: those with jq or patterns.
     rules: [Option<Arc<RuleState>>; 2],
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
@@ -171,9 +171,10 @@ fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
 }
 
 fn rule(id: &RouteId, backend: Backend, scorer: &Scorer, ground: &Ground) -> Option<Arc<RuleState>> {
-    let program = scorer.rules().rich.as_ref()?;
+    let programs =
+        scorer.programs().fold(None, |hash, text| Some(xxh3_64_with_seed(text.as_bytes(), hash.unwrap_or(0))))?;
     let id = RuleId { dependency: id.dependency.clone(), route: id.route.clone(), backend: backend.as_str() };
-    Some(ground.rules.rule(id, xxh3_64(program.text().as_bytes())))
+    Some(ground.rules.rule(id, programs))
 }
 
 fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {

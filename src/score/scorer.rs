@@ -9,7 +9,7 @@ use super::decode::{Undecodable, decode};
 use super::documents::Documents;
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
-use super::jq::JqFault;
+use super::jq::{JqFault, Program};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -18,7 +18,7 @@ use crate::outcome::Cause;
 /// Coded bytes that are decoded without a second thought; they may well become a thousand times as many.
 const MOST_CODED: u64 = 8 << 10;
 /// Bytes that patterns are held against without a second thought.
-const MOST_MATCHED: u64 = 16 << 10;
+const MOST_MATCHED: u64 = 4 << 10;
 /// Bytes that are looked through for places without a second thought: some 150 us.
 const MOST_READ: u64 = 256 << 10;
 /// The largest encoded body that may decode to nothing: the framing of the known codings, several times over.
@@ -93,9 +93,14 @@ impl Scorer {
         self.rules.rich.is_some() || size > most
     }
 
+    /// The texts of the rules whose time depends on the answer in ways that its size does not tell: jq and patterns.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.rules.rich.iter().map(Program::text).chain(self.rules.text.patterns())
+    }
+
     /// What an answer is worth that could not be scored, for no fault of its own.
     pub fn unscored(&self) -> Score {
-        Score::Excluded(if self.rules.rich.is_some() { Cause::Rule } else { Cause::TooLarge })
+        Score::Excluded(if self.programs().next().is_some() { Cause::Rule } else { Cause::TooLarge })
     }
 
     /// Of an answer's headers, those that scoring reads.

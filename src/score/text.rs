@@ -3,8 +3,8 @@
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Largest compiled form of a pattern, in bytes; it bounds what one byte of an answer may cost.
-const MAX_COMPILED: usize = 256 << 10;
+/// Largest compiled form of a pattern, in bytes; it bounds what one byte of an answer may cost. `\w{1,30}` is within it.
+const MAX_COMPILED: usize = 1 << 20;
 
 /// What the decoded body has to hold, and must not hold, as bytes. The default demands nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +30,11 @@ impl TextRules {
         !(self.matches.is_empty() && self.mismatches.is_empty())
     }
 
+    /// The texts of all patterns.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.matches.iter().chain(&self.mismatches).map(|pattern| pattern.0.as_str())
+    }
+
     /// Whether a body is as demanded.
     pub(super) fn hold(&self, body: &[u8]) -> bool {
         let has = |text: &String| memmem::find(body, text.as_bytes()).is_some();
@@ -50,7 +55,7 @@ impl Pattern {
     /// # Errors
     /// Why it cannot be used, on one line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let compiled = RegexBuilder::new(text).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
+        let compiled = RegexBuilder::new(text).size_limit(MAX_COMPILED).build();
         compiled.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
             // The last line says what is wrong; those before it draw the place.
