@@ -139,7 +139,7 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("$route = [{ name = \"x\", score = { contains = [\"\"] } }]", "4:46", "an empty string"),
     ("$route = [{ name = \"x\", score = { matches = [\"(\"] } }]", "4:45", "unclosed"),
     ("$route = [{ name = \"x\", score = { mismatches = [\"(?=a)\"] } }]", "4:48", "look-around"),
-    ("$route = [{ name = \"x\", score = { header = { \"a b\" = \"x\" } } }]", "4:45", "is no header name"),
+    ("$route = [{ name = \"x\", score = { header = { \"a b\" = \"x\" } } }]", "4:53", "is no header name"),
     ("$route = [{ name = \"x\", score = { status = [404], exclude = { status = [404] } } }]", "4:24", "warning: "),
     (
         "$route = [{ name = \"x\", score = { max_latency = \"6s\" } }]",
