@@ -10,6 +10,7 @@ mod duties;
 mod endpoints;
 mod equality;
 mod floors;
+mod frames;
 mod grpc;
 mod h2;
 mod hostile;
