@@ -3,6 +3,7 @@
 mod answers;
 mod backtest;
 mod copies;
+mod corpus;
 mod cutover;
 mod demo;
 mod drill;
