@@ -2,6 +2,7 @@
 
 mod answer;
 mod decode;
+pub mod diff;
 mod grpc;
 mod pointer;
 mod probe;
