@@ -12,6 +12,7 @@ mod pattern;
 mod report;
 mod rows;
 mod study;
+mod suggest;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +24,4 @@ pub use pattern::Pattern;
 pub use report::{DiffReport, DiffRow, Verdict};
 pub use rows::MOST_ROWS;
 pub use study::{FALSE_DISCOVERIES, Study};
+pub use suggest::{Label, Suggestion, Transform, to_toml};

@@ -116,6 +116,12 @@ pub(super) fn steps(path: &str) -> impl Iterator<Item = (u64, &str)> {
     })
 }
 
+/// The digest of the path one step down, and whether that step is `*`.
+pub(super) fn child(path: u64, key: &str, maps: &Maps) -> (u64, bool) {
+    let star = is_data(key) || maps.contains(&path);
+    (if star { below(path, "*") } else { below(path, &escape(key)) }, star)
+}
+
 fn below(path: u64, name: &str) -> u64 {
     digest::join(path, digest::bytes(name.as_bytes()))
 }

@@ -4,7 +4,8 @@ use jiff::civil::Date;
 
 use super::contrast::threshold;
 use super::rows::{Row, Rows};
-use super::{Comparer, Content, DiffReport, DiffRow, Difference, Kind, MOST_ROWS, Options, Reply, Verdict};
+use super::suggest::Search;
+use super::{Comparer, Content, DiffReport, DiffRow, Difference, Kind, MOST_ROWS, Options, Reply, Suggestion, Verdict};
 
 /// At most this share of the rows that are called a difference is none.
 pub const FALSE_DISCOVERIES: f64 = 0.01;
@@ -17,6 +18,7 @@ pub struct Study {
     pairs: u64,
     noise_pairs: u64,
     truncated: u64,
+    search: Search,
 }
 
 impl Study {
@@ -29,6 +31,7 @@ impl Study {
     pub fn pair(&mut self, v1: &Reply<'_>, v2: &Reply<'_>) {
         let differences = self.compare(v1, v2);
         self.pairs += 1;
+        self.search(v1, v2, &differences);
         self.rows.raw(differences);
     }
 
@@ -62,6 +65,23 @@ impl Study {
             expired: expired.into_iter().cloned().collect(),
             overflow: self.rows.overflow(),
             truncated: self.truncated,
+        }
+    }
+
+    /// What would make V1's answers of V2's, as far as the pairs say so, by V1's path.
+    pub fn suggestions(&self) -> Vec<Suggestion> {
+        self.search.suggestions()
+    }
+
+    fn search(&mut self, v1: &Reply<'_>, v2: &Reply<'_>, differences: &[Difference]) {
+        let (Content::Json(document), Content::Json(other)) = (v1.content, v2.content) else { return };
+        let lacks = |found: &Difference| !matches!(found.kind, Kind::Extra | Kind::Order | Kind::ContentType);
+        if v1.status != v2.status {
+            // Another kind of answer: nothing of the one can be made of the other.
+        } else if differences.iter().any(lacks) {
+            self.search.see(document, other, self.rows.maps(), self.comparer.options());
+        } else {
+            self.search.see_equal(document, self.rows.maps());
         }
     }
 

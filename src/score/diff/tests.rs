@@ -8,3 +8,4 @@ use crate::random::Random;
 mod compared;
 mod edits;
 mod studied;
+mod suggested;
