@@ -4,6 +4,7 @@ mod advice;
 mod answer;
 mod decode;
 mod flaws;
+pub mod diff;
 mod grpc;
 mod lift;
 mod pointer;
