@@ -7,6 +7,7 @@ mod demo;
 mod drill;
 mod finish;
 mod history;
+mod man;
 mod plan;
 mod remote;
 mod report;
@@ -154,6 +155,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = "Example: crossfade man --out /usr/share/man/man1")]
+    Man(man::Arguments),
 }
 
 /// Where a running proxy is asked.
@@ -267,6 +271,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut io::stdout());
             Ok(())
         }
+        Command::Man(args) => man::man(&args),
     }
 }
 
