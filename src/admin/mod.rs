@@ -7,6 +7,7 @@ mod finish;
 mod openapi;
 mod page;
 mod past;
+mod probe;
 mod problem;
 mod report;
 mod routes;
