@@ -15,7 +15,6 @@ use super::routes::Shared;
 use crate::backend::Role;
 use crate::console::{EventKind, Note};
 use crate::probing::{self, Asking, Report, Wish};
-use crate::telemetry::{self, RouteId, Tally};
 
 /// Probes at once: they are people's work, and share their thread with the gate.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -59,17 +58,15 @@ pub(super) async fn probe(
     probing.await.map_err(failed)?
 }
 
-/// Outcomes of role `probe`: in no hit rate, and no evidence for the gate.
+/// Outcomes of role `probe`, among the counters alone: in no window, no hit rate, and no evidence for the gate.
 fn count(admin: &Admin, report: &Report) {
     let mut totals = admin.totals.lock();
+    let dependency = totals.dependency(&report.dependency, admin.second());
     for scored in &report.scored {
-        let mut tally = Box::<Tally>::default();
+        let tally = dependency.routes.entry(scored.route.clone()).or_default();
         tally.outcome(scored.backend, Role::Probe, scored.outcome);
         if let Some(latency) = scored.latency {
             tally.duration(scored.backend, Role::Probe, latency);
         }
-        let (dependency, route) = (report.dependency.clone(), scored.route.clone());
-        let route = Arc::new(RouteId { dependency, route, index: scored.index });
-        totals.add(&telemetry::Report { route, tally }, admin.second());
     }
 }

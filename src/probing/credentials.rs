@@ -96,9 +96,10 @@ impl Carried {
             mend.push(format!("check who {} stands for", place.key("tls.client_cert")));
         }
         let taken: Vec<&str> = taken.into_iter().map(HeaderName::as_str).collect();
-        let removed = match taken.is_empty() {
-            true => String::new(),
-            false => format!("; {} takes out {}", place.key("request.remove"), taken.join(", ")),
+        let removed = if taken.is_empty() {
+            String::new()
+        } else {
+            format!("; {} takes out {}", place.key("request.remove"), taken.join(", "))
         };
         Self { list, mend: mend.join("; or "), removed }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, HeaderName, HeaderValue, USER_AGENT, VIA};
+use http::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderName, HeaderValue, USER_AGENT, VIA};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Empty};
@@ -185,6 +185,11 @@ fn for_http2(mut request: Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
 }
 
 impl Answered {
+    /// The content, where it is there as it is meant, and not encoded.
+    pub(super) fn plain(&self) -> Option<Vec<u8>> {
+        self.pieces.as_ref().filter(|_| !self.headers.contains_key(CONTENT_ENCODING)).map(|pieces| pieces.concat())
+    }
+
     async fn read(&mut self, mut body: Incoming, cap: usize) -> Result<(), hyper::Error> {
         while let Some(frame) = body.frame().await {
             let frame = match frame?.into_data() {

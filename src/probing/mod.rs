@@ -15,7 +15,9 @@ mod probe;
 mod protocol;
 mod report;
 mod rules;
+mod shape;
 mod tls;
+mod visit;
 
 pub use asking::{Asking, Wish, WishError};
 pub use probe::{check_connections, probe};

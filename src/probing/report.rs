@@ -28,8 +28,6 @@ pub struct Scored {
     pub backend: Backend,
     /// On which route.
     pub route: String,
-    /// Its place among the routes of the dependency.
-    pub index: usize,
     /// What its answer was worth.
     pub outcome: Outcome,
     /// From the request to the end of the answer's head; `None` without an answer.

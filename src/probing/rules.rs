@@ -8,15 +8,22 @@ use super::exchange::{Answered, Broken};
 use super::place::Place;
 use super::protocol::unanswered;
 use super::report::{Found, State, Wrong};
+use super::shape;
 use crate::config::Route;
 use crate::outcome::Cause;
-use crate::score::{Answer, Body, Score, Scorer, is_conditional};
+use crate::score::{Answer, Body, Finding, Flaw, Score, Scorer, is_conditional};
 
-/// What an answer is worth, and what is to be said of it.
-pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &Answered, cap: usize) -> Score {
-    let route = &place.dependency.routes[target.route];
-    if route.rules.exclude.matches_request(&asking.headers) {
-        return Score::Excluded(Cause::Rule);
+/// What an answer is worth, and everything that is wrong with it.
+pub(super) struct Judged {
+    pub(super) score: Score,
+    flaws: Vec<Flaw>,
+}
+
+/// Holds an answer against the rules of its route.
+pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &Answered, cap: usize) -> Judged {
+    let rules = &place.dependency.routes[target.route].rules;
+    if rules.exclude.matches_request(&asking.headers) {
+        return Judged { score: Score::Excluded(Cause::Rule), flaws: Vec::new() };
     }
     let answer = Answer {
         method: &asking.method,
@@ -27,7 +34,9 @@ pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &
         body: answered.pieces.as_deref().map_or(Body::Counted(answered.size), Body::Kept),
         head_latency: answered.latency,
     };
-    Scorer::new(route.rules.clone()).score(&answer, cap)
+    let scorer = Scorer::new(rules.clone());
+    let Finding { score, flaws } = scorer.score(&answer, cap);
+    Judged { score, flaws: flaws.numbers().filter_map(|number| scorer.catalogue().flaw(number)).collect() }
 }
 
 /// What is to be said of several answers to the same request: the first one that is not rich stands for all.
@@ -78,31 +87,34 @@ impl Verdicts {
 /// What is to be said of one exchange.
 pub(super) fn judge(
     (place, asking, target): (&Place, &Asking, &Target),
-    answer: &Result<(Answered, Score), Broken>,
+    answer: &Result<(Answered, Judged), Broken>,
     waited: Duration,
 ) -> Found {
-    match answer {
-        Err(broken) => unanswered(place, broken, waited),
-        Ok((answered, score)) => {
-            let route = &place.dependency.routes[target.route];
-            match score {
-                Score::Rich => Found::ok(format!("{}, {}, rich", answered.status.as_u16(), size(answered.size))),
-                Score::Fallback(Cause::Auth) => credentials::refused(place, answered, &Carried::of(place, asking)),
-                Score::Fallback(cause) => fallback(place, route, answered, *cause).because(*cause),
-                Score::Excluded(cause) => excluded(place, route, *cause).because(*cause),
-                Score::ClientError(status) => {
-                    let finding = format!("{}: the backend blames the request", status.as_u16());
-                    let path = place.key("request.path");
-                    let remedy = match status.as_u16() {
-                        404 | 410 => format!("give a --path that exists, or mend {path}"),
-                        429 => "ask less often: the backend limits the rate".to_owned(),
-                        _ => format!("give the --header that consumers send, or mend {path} and what stands beside it"),
-                    };
-                    Found::failed(Wrong::Schema, finding, remedy).because(Cause::ClientError)
-                }
-            }
-        }
+    let (answered, judged) = match answer {
+        Ok(answered) => answered,
+        Err(broken) => return unanswered(place, broken, waited),
+    };
+    let route = &place.dependency.routes[target.route];
+    match judged.score {
+        Score::Rich => Found::ok(format!("{}, {}, rich", answered.status.as_u16(), size(answered.size))),
+        Score::Fallback(Cause::Auth) => credentials::refused(place, answered, &Carried::of(place, asking)),
+        Score::Fallback(Cause::Status) => status(place, route, answered),
+        Score::Fallback(cause) => fallback(place, route, answered, &judged.flaws).because(cause),
+        Score::Excluded(cause) => excluded(place, route, cause).because(cause),
+        Score::ClientError(_) => client_error(place, answered),
     }
+}
+
+fn client_error(place: &Place, answered: &Answered) -> Found {
+    let status = answered.status.as_u16();
+    let path = place.key("request.path");
+    let remedy = match status {
+        404 | 410 => format!("give a --path that exists, or mend {path}"),
+        429 => "ask less often: the backend limits the rate".to_owned(),
+        _ => format!("give the --header that consumers send, or mend {path} and what stands beside it"),
+    };
+    Found::failed(Wrong::Schema, format!("{status}: the backend blames the request"), remedy)
+        .because(Cause::ClientError)
 }
 
 fn excluded(place: &Place, route: &Route, cause: Cause) -> Found {
@@ -115,51 +127,63 @@ fn excluded(place: &Place, route: &Route, cause: Cause) -> Found {
     }
 }
 
-fn fallback(place: &Place, route: &Route, answered: &Answered, cause: Cause) -> Found {
+fn status(place: &Place, route: &Route, answered: &Answered) -> Found {
     let status = answered.status.as_u16();
-    let rule = |key: &str| place.rule(route, key);
-    let (finding, remedy) = match cause {
-        Cause::Status if answered.status.is_server_error() => {
-            (format!("{status}: the backend itself fails"), "see the backend's log for this moment".to_owned())
-        }
-        Cause::Status if answered.status.is_redirection() => (
-            format!("{status}: a redirect, which is not followed"),
-            format!(
-                "correct {} or {}; a login page says that credentials are missing",
-                place.url(),
-                place.key("request.path")
-            ),
-        ),
-        Cause::Status => (
-            format!("{status}: not a status that can be rich"),
-            format!("mend the backend, or list it in {}", rule("status")),
-        ),
+    let (finding, remedy) = if answered.status.is_server_error() {
+        (format!("{status}: the backend itself fails"), "see the backend's log for this moment".to_owned())
+    } else if answered.status.is_redirection() {
+        let (url, path) = (place.url(), place.key("request.path"));
+        let remedy = format!("correct {url} or {path}; a redirect to a login page means that credentials are missing");
+        (format!("{status}: a redirect, which is not followed"), remedy)
+    } else {
+        let remedy = format!("mend the backend, or list it in {}", place.rule(route, "status"));
+        (format!("{status}: not a status that can be rich"), remedy)
+    };
+    Found::failed(Wrong::Schema, finding, remedy).because(Cause::Status)
+}
+
+/// Every rule that fails, and where it stands.
+fn fallback(place: &Place, route: &Route, answered: &Answered, flaws: &[Flaw]) -> Found {
+    let told: Vec<String> = flaws.iter().map(|flaw| tell(route, answered, flaw)).collect();
+    let mut keys: Vec<&str> = flaws.iter().map(|flaw| key(route, flaw)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let keys: Vec<String> = keys.into_iter().map(|key| place.rule(route, key)).collect();
+    let finding = format!("{}, {}: {}", answered.status.as_u16(), size(answered.size), told.join("; "));
+    Found::failed(Wrong::Schema, finding, format!("mend the backend, or what is expected of it: {}", keys.join(", ")))
+}
+
+/// What is wrong, in words: a place by its name, and the names beside it.
+fn tell(route: &Route, answered: &Answered, flaw: &Flaw) -> String {
+    let found = |what: &str| {
+        flaw.place.as_ref().map(|place| {
+            let beside = answered.plain().and_then(|content| shape::around(&content, place));
+            format!("{place} {what}{}", beside.map_or_else(String::new, |beside| format!(" ({beside})")))
+        })
+    };
+    match flaw.cause {
+        Cause::Missing => found("is missing or null").unwrap_or_else(|| "a place is missing or null".to_owned()),
+        Cause::Empty => found("is empty").unwrap_or_else(|| "too short, or without content".to_owned()),
         Cause::Slow => {
             let allowed = route.rules.max_latency.unwrap_or_default();
-            let took = answered.latency.as_secs_f64() * 1e3;
-            (
-                format!("{status}, too slow: {took:.0} ms, {allowed:?} allowed"),
-                format!("make it faster, or raise {}", rule("max_latency")),
-            )
+            format!("too slow, {:.0} ms where {allowed:?} are allowed", answered.latency.as_secs_f64() * 1e3)
         }
-        Cause::Decode => (
-            format!("{status}, {}, and no JSON as the rules need it, or not encoded as it says", size(answered.size)),
-            format!("mend the backend, or the path: {}", place.key("request.path")),
-        ),
-        Cause::Empty if answered.size == 0 => (
-            format!("{status} without content"),
-            format!("mend the backend; where that is right: {} = 0", rule("min_bytes")),
-        ),
-        Cause::Missing => {
-            (format!("{status}, a place is missing or null"), format!("mend the backend, or {}", rule("required")))
-        }
-        Cause::Empty => (
-            format!("{status}, a place is empty, or the whole is too short"),
-            format!("mend the backend, or {}", rule("non_empty")),
-        ),
-        other => (format!("{status}: {other}"), "mend the backend".to_owned()),
-    };
-    Found::failed(Wrong::Schema, finding, remedy)
+        Cause::Decode => "no JSON, which the rules need, or not encoded as it says".to_owned(),
+        Cause::Rule => "the rule `rich` says no".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The key of the rule that a flaw is about.
+fn key(route: &Route, flaw: &Flaw) -> &'static str {
+    match (flaw.cause, &flaw.place) {
+        (Cause::Missing, Some(place)) if route.rules.required.contains(place) => "required",
+        (Cause::Missing | Cause::Empty, Some(_)) => "non_empty",
+        (Cause::Empty, None) => "min_bytes",
+        (Cause::Slow, _) => "max_latency",
+        (Cause::Rule, _) => "rich",
+        _ => "required",
+    }
 }
 
 /// A size as people say it.

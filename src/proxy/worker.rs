@@ -17,6 +17,7 @@ use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
 use super::view::{Ground, View};
+use crate::backend::Backend;
 use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
@@ -249,7 +250,8 @@ impl Worker {
         for view in views {
             for route in view.routes() {
                 if let Some(tally) = route.take_tally() {
-                    reports.push(Report { route: Arc::clone(&route.id), tally });
+                    let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+                    reports.push(Report { route: Arc::clone(&route.id), catalogue, tally });
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 mod answer;
 mod decode;
+mod flaws;
 mod grpc;
+mod lift;
 mod pointer;
 mod probe;
 mod rules;
@@ -10,7 +12,9 @@ mod scorer;
 mod settle;
 
 pub use answer::{Answer, Body, is_conditional};
+pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
+pub use lift::{Beside, Counted, Failed, Lift, Quadrants, Row};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
 pub use scorer::Scorer;
