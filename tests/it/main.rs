@@ -19,6 +19,7 @@ mod origins;
 mod overload;
 mod page;
 mod patience;
+mod probe;
 mod probe_header;
 mod readme;
 mod reload;
