@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -27,6 +28,8 @@ pub(super) struct Line {
     pub(super) stream: Box<dyn Stream>,
     pub(super) address: SocketAddr,
     pub(super) is_http2: bool,
+    /// What HTTP/2 says in `:scheme`.
+    pub(super) scheme: Scheme,
     /// In the TLS handshake the peer has asked for a certificate. In TLS 1.3 it refuses one only after the handshake.
     pub(super) wants_certificate: bool,
 }
@@ -126,7 +129,7 @@ impl Steps<'_> {
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         let is_http2 = agreed.as_deref() == Some(b"h2");
         let passed = self.add(StepName::Alpn, None, alpn(place, agreed.as_deref()));
-        passed.then(|| Line { stream: Box::new(stream), address, is_http2, wants_certificate })
+        passed.then(|| Line { stream: Box::new(stream), address, is_http2, scheme: Scheme::HTTPS, wants_certificate })
     }
 
     fn in_cleartext(&mut self, stream: TcpStream) -> Line {
@@ -134,7 +137,13 @@ impl Steps<'_> {
         let is_http2 = self.place.endpoint.protocol == Protocol::Http2;
         let spoken = if is_http2 { "HTTP/2 by prior knowledge" } else { "HTTP/1.1" };
         self.add(StepName::Alpn, None, Found::skipped(format!("no TLS: {spoken}")));
-        Line { stream: Box::new(stream), address: self.address, is_http2, wants_certificate: false }
+        Line {
+            stream: Box::new(stream),
+            address: self.address,
+            is_http2,
+            scheme: Scheme::HTTP,
+            wants_certificate: false,
+        }
     }
 }
 

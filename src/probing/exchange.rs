@@ -161,22 +161,23 @@ async fn send_http2(
     request: Request<Empty<Bytes>>,
     driver: &mut Driver,
 ) -> Result<Response<Incoming>, hyper::Error> {
+    let scheme = line.scheme;
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_header_list_size(MOST_HEAD as u32)
         .handshake(TokioIo::new(line.stream))
         .await?;
     driver.spawn(connection);
-    sender.send_request(for_http2(request)).await
+    sender.send_request(for_http2(request, scheme)).await
 }
 
 /// The authority from `Host` (RFC 9113, section 8.3.1).
-fn for_http2(mut request: Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
+fn for_http2(mut request: Request<Empty<Bytes>>, scheme: Scheme) -> Request<Empty<Bytes>> {
     let host = request.headers_mut().remove(HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if authority.is_some() {
-        (parts.scheme, parts.authority) = (Some(Scheme::HTTP), authority);
+        (parts.scheme, parts.authority) = (Some(scheme), authority);
         parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
     }
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
@@ -206,5 +207,18 @@ impl Answered {
             self.trailers = frame.into_trailers().ok().or(self.trailers.take());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_2_gets_the_host_as_its_authority_and_the_scheme_of_the_connection() {
+        let request = Request::get("/a?b").header(HOST, "v2.internal:8443").body(Empty::new()).expect("valid");
+        let request = for_http2(request, Scheme::HTTPS);
+        assert_eq!(request.uri().to_string(), "https://v2.internal:8443/a?b");
+        assert!(!request.headers().contains_key(HOST) && request.version() == Version::HTTP_2);
     }
 }

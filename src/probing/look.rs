@@ -37,16 +37,14 @@ pub(super) enum Spoken {
     Unknown,
 }
 
-/// What a port speaks. TLS first: many servers explain on a TLS port in HTTP/1 that it is one.
+/// What a port speaks. TLS counts first: many servers explain on a TLS port in HTTP/1 that it is one.
 pub(super) async fn at(address: SocketAddr) -> Spoken {
-    if speaks_tls(address).await {
-        Spoken::Tls
-    } else if says(address, OPTIONS, |answer| answer.starts_with(b"HTTP/")).await {
-        Spoken::Http1
-    } else if says(address, PREFACE, is_settings).await {
-        Spoken::Http2
-    } else {
-        Spoken::Unknown
+    let http1 = says(address, OPTIONS, |answer| answer.starts_with(b"HTTP/"));
+    match tokio::join!(speaks_tls(address), http1, says(address, PREFACE, is_settings)) {
+        (true, ..) => Spoken::Tls,
+        (_, true, _) => Spoken::Http1,
+        (.., true) => Spoken::Http2,
+        _ => Spoken::Unknown,
     }
 }
 

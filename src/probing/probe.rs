@@ -48,7 +48,8 @@ async fn visit_all(dependency: &Arc<Dependency>, backends: &[Backend], asked: As
     let mut visited = visits.join_all().await;
     visited.sort_by_key(|(at, _)| *at);
     let (mut steps, mut scored) = (Vec::new(), Vec::new());
-    for (_, visit) in visited {
+    for (_, mut visit) in visited {
+        visit.name_unvisited(MOST_ENDPOINTS);
         steps.extend(visit.steps);
         scored.extend(visit.scored);
     }

@@ -13,10 +13,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::exchange::Broken;
 use super::look::{self, Spoken};
 use super::place::Place;
 use super::report::{Found, Wrong};
 use crate::config::EndpointTls;
+use crate::outcome::Cause;
 
 /// A handshake that went well.
 pub(super) struct Encrypted {
@@ -203,27 +205,33 @@ fn is_about_certificates(alert: AlertDescription) -> bool {
     )
 }
 
-/// A client certificate is demanded, or the one that was shown is refused.
+/// A client certificate is demanded, or the one that was shown is refused. Without a complaint of the peer, which may be
+/// lost with the connection, that is only likely.
 pub(super) fn client_certificate(place: &Place, alert: Option<AlertDescription>) -> Found {
     let has_one =
         place.endpoint.tls.as_ref().is_some_and(|tls| tls.client.config().client_auth_cert_resolver.has_certs());
-    let said = alert.map_or_else(String::new, |alert| format!(" ({alert:?})"));
-    if has_one {
-        return Found::failed(
-            Wrong::Certificate,
-            format!("the endpoint refuses the client certificate{said}"),
-            format!(
-                "put one that the backend's client authority signed, and that is still valid, into {} and {}",
-                place.key("tls.client_cert"),
-                place.key("tls.client_key")
-            ),
+    let (cert, key) = (place.key("tls.client_cert"), place.key("tls.client_key"));
+    let said = alert
+        .map_or_else(|| ": it asked for one, and closed the connection".to_owned(), |alert| format!(" ({alert:?})"));
+    let (finding, remedy) = if has_one {
+        let remedy = format!(
+            "put one that the backend's client authority signed, and that is still valid, into {cert} and {key}"
         );
+        (format!("the endpoint refuses the client certificate{said}"), remedy)
+    } else {
+        let finding = format!("the endpoint demands a client certificate, and none is configured{said}");
+        (finding, format!("name one: {cert} and {key}"))
+    };
+    Found::failed(Wrong::Certificate, finding, remedy)
+}
+
+/// What is wrong where the handshake went well, and the connection broke before an answer: in TLS 1.3 only then does a peer
+/// say what it thinks of the client certificate. `None` where it was something else.
+pub(super) fn diagnose_later(place: &Place, wants_certificate: bool, broken: &Broken) -> Option<Found> {
+    match broken.alert {
+        Some(alert) => Some(alerted(place, alert, wants_certificate)),
+        None => (wants_certificate && broken.cause == Cause::Reset).then(|| client_certificate(place, None)),
     }
-    Found::failed(
-        Wrong::Certificate,
-        format!("the endpoint demands a client certificate, and none is configured{said}"),
-        format!("name one: {} and {}", place.key("tls.client_cert"), place.key("tls.client_key")),
-    )
 }
 
 /// The complaint of a peer, somewhere in the causes of an error.

@@ -52,11 +52,7 @@ impl Visit {
             first = first.or(line);
         }
         if first.is_some() {
-            // Real traffic goes to the address that answers, so that the others are worth knowing, and no failure.
-            self.steps
-                .iter_mut()
-                .filter(|step| step.state == State::Failed)
-                .for_each(|step| step.state = State::Warning);
+            forgive(&mut self.steps);
         }
         first
     }
@@ -111,16 +107,9 @@ impl Visit {
         broken: &Broken,
         took: Duration,
     ) {
-        let at = Some(address.to_string());
-        let is_handshake = broken.alert.is_some() || (wants_certificate && broken.text != Broken::timeout().text);
-        let tls_step = self.steps.iter_mut().find(|step| step.address == at && step.name == StepName::Tls);
-        if let (true, Some(step)) = (is_handshake, tls_step) {
-            let took = step.ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
-            *step =
-                self.place.step(Some(address), StepName::Tls, took, tls::client_certificate(&self.place, broken.alert));
-            for step in self.steps.iter_mut().filter(|step| step.address == at && step.name == StepName::Alpn) {
-                *step = self.place.step(Some(address), StepName::Alpn, None, Found::not_reached());
-            }
+        let later = tls::diagnose_later(&self.place, wants_certificate, broken);
+        if let (Some(found), true) = (later, self.place.endpoint.tls.is_some()) {
+            self.take_back(address, found);
             self.reach_no(asked, StepName::Http);
             return;
         }
@@ -128,6 +117,18 @@ impl Visit {
         let found = protocol::diagnose(&self.place, (address, is_http2), broken, waited).await;
         self.add(address, StepName::Http, Some(took), found);
         self.reach_no(asked, StepName::Credentials);
+    }
+
+    /// TLS went wrong after all, and what came after it was not reached.
+    fn take_back(&mut self, address: SocketAddr, found: Found) {
+        let at = Some(address.to_string());
+        let mut tls = Some(found);
+        for step in self.steps.iter_mut().filter(|step| step.address == at && step.name >= StepName::Tls) {
+            let took = step.ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
+            let found = tls.take().unwrap_or_else(Found::not_reached);
+            let took = took.filter(|_| found.state == State::Failed);
+            *step = self.place.step(Some(address), step.name, took, found);
+        }
     }
 
     /// One path, as often as wanted; `known` is an answer that is there already.
@@ -222,5 +223,58 @@ impl Visit {
             step.request = Some(format!("{} {pattern} (route {route})", asking.method));
             self.steps.push(step);
         }
+    }
+
+    /// Behind the last endpoint that is probed, how many are not.
+    pub(super) fn name_unvisited(&mut self, most: usize) {
+        let endpoints = &self.place.spec.endpoints;
+        if endpoints.len() > most && endpoints.get(most - 1) == Some(&self.place.endpoint) {
+            let found = Found::warning(
+                format!("{} more endpoints of {} are not probed", endpoints.len() - most, self.place.backend),
+                format!("probe them with a configuration that has them first in {}", self.place.url()),
+            );
+            self.steps.push(self.place.step(None, StepName::Dns, None, found));
+        }
+    }
+}
+
+/// Real traffic goes to the address that answers, so that the others are worth knowing, and no failure.
+fn forgive(steps: &mut [Step]) {
+    steps.iter_mut().filter(|step| step.state == State::Failed).for_each(|step| step.state = State::Warning);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::Backend;
+    use crate::config::parse_deployment;
+    use crate::probing::check_connections;
+
+    #[tokio::test]
+    async fn endpoints_beyond_the_most_are_named() {
+        let urls: Vec<String> = (0..20).map(|port| format!("\"http://127.0.0.1:{}\"", port + 1)).collect();
+        let source = format!("listen = [\"127.0.0.1:0\"]\n[dependency.a]\nv2.urls = [{}]\n", urls.join(", "));
+        let deployment = parse_deployment(&source, Path::new("crossfade.toml")).expect("valid");
+        let report = check_connections(&deployment.dependencies[0]).await;
+        let last = report.steps.last().expect("steps");
+        assert_eq!((last.state, last.endpoint.as_str()), (State::Warning, "127.0.0.1:16"));
+        assert!(last.finding.starts_with("4 more endpoints"), "{last:?}");
+    }
+
+    #[test]
+    fn an_address_that_fails_beside_one_that_answers_is_a_warning() {
+        let source = "listen = [\"127.0.0.1:0\"]\n[dependency.a]\nv2.url = \"http://b\"\n";
+        let deployment = parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
+        let dependency = Arc::clone(&deployment.dependencies[0]);
+        let (spec, endpoint) = (dependency.v2.clone(), dependency.v2.endpoints[0].clone());
+        let place = Place { dependency, backend: Backend::V2, spec, endpoint, due: Instant::now() };
+        let failed = Found::failed(super::super::Wrong::Host, "refused", "start it");
+        let mut steps = [failed, Found::ok("connected")].map(|found| place.step(None, StepName::Tcp, None, found));
+        forgive(&mut steps);
+        assert_eq!(steps.each_ref().map(|step| step.state), [State::Warning, State::Ok]);
+        assert!(steps[0].remedy.is_some());
     }
 }
