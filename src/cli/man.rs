@@ -1,7 +1,7 @@
 //! `crossfade man`: the manual pages, made from the same words as `--help`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
@@ -18,11 +18,21 @@ pub(super) struct Arguments {
 pub(super) fn man(args: &Arguments) -> Result<(), Failure> {
     match &args.out {
         None => Man::new(Cli::command()).render(&mut io::stdout().lock())?,
-        Some(folder) => {
-            std::fs::create_dir_all(folder)?;
-            // A command that is called by its own name, as `crossfade run`, has a page of that name.
-            clap_mangen::generate_to(Cli::command(), folder)?;
-        }
+        Some(folder) => write(folder).map_err(|source| Unwritten { folder: folder.clone(), source })?,
     }
     Ok(())
+}
+
+/// Why there are no pages, and where they should have been.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write manual pages to {}", folder.display())]
+struct Unwritten {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+/// A page for each command, named like `crossfade-run.1`.
+fn write(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)
 }

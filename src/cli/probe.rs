@@ -130,9 +130,11 @@ fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         print_step(step, out)?;
         above = Some(step);
     }
-    match report.failure() {
-        None => writeln!(out, "{}: the probe passed", report.dependency),
-        Some(step) => {
+    match (report.failure(), report.warnings()) {
+        (None, 0) => writeln!(out, "{}: the probe passed", report.dependency),
+        (None, 1) => writeln!(out, "{}: the probe passed, with a warning", report.dependency),
+        (None, warnings) => writeln!(out, "{}: the probe passed, with {warnings} warnings", report.dependency),
+        (Some(step), _) => {
             let wrong = step.wrong.map_or("", Wrong::as_str);
             writeln!(out, "{}: the probe failed: wrong {wrong}", report.dependency)
         }

@@ -40,16 +40,22 @@ impl Report {
         self.steps.iter().find(|step| step.state == State::Failed)
     }
 
-    /// One sentence, for the ledger and the log.
+    /// How many steps say something that is to be known, and is no failure.
+    pub fn warnings(&self) -> usize {
+        self.steps.iter().filter(|step| step.state == State::Warning).count()
+    }
+
+    /// One sentence, for the ledger and the log. Only whoever has probed knows of the requests: they are not in the JSON.
     pub fn sentence(&self) -> String {
-        let requests = self.steps.iter().filter(|step| step.name == StepName::Request);
-        let rich = requests.clone().filter(|step| step.state == State::Ok).count();
+        let all = self.scored.len();
+        let rich = self.scored.iter().filter(|scored| scored.outcome == Outcome::Rich).count();
         match self.failure() {
             Some(step) => {
                 let wrong = step.wrong.map_or("", Wrong::as_str);
                 format!("probe of {} at {}: wrong {wrong}: {}", step.backend, step.endpoint, step.finding)
             }
-            None => format!("probe passed: {rich} of {} kinds of requests rich", requests.count()),
+            None if all == 0 => "probe passed, without a request that is scored".to_owned(),
+            None => format!("probe passed: {rich} of {all} requests rich"),
         }
     }
 }
