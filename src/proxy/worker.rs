@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
+use super::trial::Trials;
 use super::view::{Ground, View};
 use crate::backend::Backend;
 use crate::cap::Cap;
@@ -102,6 +103,7 @@ pub(super) struct Worker {
     /// Views whose requests or shadows may still count something.
     old_views: RefCell<Vec<Weak<View>>>,
     scoring: Queue,
+    trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
@@ -120,6 +122,7 @@ impl Worker {
             view: RefCell::new(view),
             old_views: RefCell::default(),
             scoring: Queue::default(),
+            trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
@@ -187,6 +190,11 @@ impl Worker {
     /// What a trace knows one call by.
     pub(super) fn span(&self) -> u64 {
         self.random.next()
+    }
+
+    /// Second tries of shadows, only to know.
+    pub(super) const fn trials(&self) -> &Trials {
+        &self.trials
     }
 
     /// A random number in `0..100_000`.

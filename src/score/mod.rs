@@ -1,5 +1,6 @@
 //! What counts as rich: one answer in, its worth out. Pure; time and sizes are arguments.
 
+mod advice;
 mod answer;
 mod decode;
 mod flaws;
@@ -11,6 +12,7 @@ mod rules;
 mod scorer;
 mod settle;
 
+pub use advice::{RetryAdvice, Saved, TRIAL_BACKOFF, Trials};
 pub use answer::{Answer, Body, is_conditional};
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};

@@ -15,7 +15,7 @@ use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
 use crate::refusal::Refusal;
 use crate::retry::Retry;
-use crate::score::Catalogue;
+use crate::score::{Catalogue, Trials};
 use crate::skip::Skip;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
@@ -71,6 +71,8 @@ pub struct Tally {
     pub shadow_memory: i64,
     /// V2's fallbacks, with all that is wrong with them.
     pub failures: Failures,
+    /// V2's failures that were tried once more, only to know.
+    pub trials: Trials,
     cohorts: Vec<(u64, Counts)>,
 }
 
@@ -160,7 +162,7 @@ impl Tally {
     }
 
     /// Adds a report of a worker to a sum of reports. Cohorts are evidence for once, failures
-    /// are kept by the hour elsewhere: neither is in the sum.
+    /// and trials are kept by the hour elsewhere: none of them is in the sum.
     pub fn merge(&mut self, report: &Self) {
         self.received += report.received;
         add_rows(&mut self.requests, &report.requests);

@@ -3,6 +3,7 @@
 mod answers;
 mod backtest;
 mod copies;
+mod corpus;
 mod cutover;
 mod demo;
 mod drill;
@@ -10,6 +11,7 @@ mod duties;
 mod endpoints;
 mod equality;
 mod floors;
+mod frames;
 mod grpc;
 mod h2;
 mod hostile;
