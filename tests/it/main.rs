@@ -21,6 +21,7 @@ mod origins;
 mod overload;
 mod page;
 mod patience;
+mod probe;
 mod probe_header;
 mod readme;
 mod reload;
