@@ -3,8 +3,8 @@
 mod advice;
 mod answer;
 mod decode;
-mod flaws;
 pub mod diff;
+mod flaws;
 mod grpc;
 mod lift;
 mod pointer;
