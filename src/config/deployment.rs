@@ -120,6 +120,9 @@ pub struct Limits {
     pub shadow_backlog: usize,
     /// Largest answer that is scored, in bytes as sent and as decoded; a larger one is excluded as `too_large`.
     pub score_body: usize,
+    /// Longest time that a jq rule, or other scoring that takes long, may wait for a thread, and as long again to run. An
+    /// answer whose rule did not end is excluded as `rule`.
+    pub rule_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -136,6 +139,7 @@ impl Default for Limits {
             shadow_memory: 64 << 20,
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
+            rule_timeout: Duration::from_millis(50),
         }
     }
 }
