@@ -35,6 +35,13 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/api/v1/dependencies/{name}/report", "The migration so far, with its DORA figures.", &[], JSON),
     Operation(
         "get",
+        "/api/v1/dependencies/{name}/samples",
+        "What V2's fallbacks look like, newest first: shapes, names and hashes; of one route, of one cause.",
+        &["route", "cause"],
+        JSON,
+    ),
+    Operation(
+        "get",
         "/api/v1/events",
         "What happens, as server-sent events; Last-Event-ID resumes from the ledger.",
         &["last_event_id"],

@@ -11,6 +11,7 @@ mod plan;
 mod remote;
 mod report;
 mod run;
+mod samples;
 pub mod simulate;
 mod status;
 mod why;
@@ -121,6 +122,9 @@ enum Command {
     /// With --output json one event on a line, oldest first, for an audit.
     #[command(after_help = "Example: crossfade history recommendations --since 30d --kind rollback")]
     History(history::History),
+    /// Show what V2's fallbacks look like: types, lengths, names and hashes, and no value that was not allowed
+    #[command(after_help = "Example: crossfade samples recommendations --cause missing")]
+    Samples(samples::Arguments),
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
@@ -259,6 +263,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Finish(args) => finish::run(&args),
         Command::Why(args) => why::why(&args),
         Command::History(args) => history::history(&args),
+        Command::Samples(args) => samples::run(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),
         Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),

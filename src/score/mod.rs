@@ -11,6 +11,7 @@ mod scorer;
 mod settle;
 
 pub use answer::{Answer, Body, is_conditional};
+pub use decode::decoded;
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use pointer::{Pointer, PointerError};
