@@ -33,7 +33,6 @@ pub(super) struct Sampling {
     chosen: Cell<bool>,
     /// Whether V2's fallback is kept for people to look at; `None` while nobody asked.
     sampled: Cell<Option<bool>>,
-    flaws: Cell<[Flaws; 2]>,
     kept: RefCell<[Option<study::Answer>; 3]>,
     /// There was no room for a body.
     crowded: Cell<bool>,
@@ -56,13 +55,6 @@ impl Sampling {
     /// Whether answers are wanted whole, whatever scoring looks at.
     pub(super) const fn wants_content(&self) -> bool {
         self.chosen.get()
-    }
-
-    /// What is wrong with an answer.
-    pub(super) fn found(&self, backend: Backend, found: Flaws) {
-        let mut flaws = self.flaws.get();
-        flaws[backend as usize] = found;
-        self.flaws.set(flaws);
     }
 
     /// Keeps an answer that is whole and was scored, if anybody wants to see it.
@@ -97,8 +89,13 @@ impl Sampling {
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
         let answer = self.kept.borrow_mut()[backend as usize].take();
-        let flaws = self.flaws.get()[backend as usize];
-        pair.outcome(backend).map(|outcome| study::Leg { outcome, flaws, answer })
+        pair.outcome(backend).map(|outcome| {
+            let flaws = match outcome {
+                Outcome::Fallback(cause) => pair.flaws(backend, cause),
+                Outcome::Rich | Outcome::Excluded(_) => Flaws::default(),
+            };
+            study::Leg { outcome, flaws, answer }
+        })
     }
 }
 

@@ -92,7 +92,7 @@ impl Complete {
     }
 
     /// What the answer is worth.
-    fn score(&self) -> Finding {
+    pub(super) fn score(&self) -> Finding {
         let answer = Answer {
             method: &self.head.method,
             conditional: self.head.conditional,

@@ -1,6 +1,7 @@
 //! The rules of a route, compiled, and the order in which they are asked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -25,7 +26,7 @@ pub struct Scorer {
     rules: Rules,
     /// Looks for `required` first, then for `non_empty`.
     probe: Probe,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
 }
@@ -43,11 +44,11 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue, flaws }
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws }
     }
 
     /// What the numbers of flaws mean.
-    pub const fn catalogue(&self) -> &Catalogue {
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }
 
