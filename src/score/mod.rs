@@ -3,6 +3,7 @@
 mod advice;
 mod answer;
 mod decode;
+pub mod diff;
 mod flaws;
 mod grpc;
 mod lift;
