@@ -11,7 +11,7 @@ mod past;
 mod problem;
 mod report;
 mod routes;
-mod samples;
+mod study;
 
 use std::future::Future;
 use std::net::SocketAddr;

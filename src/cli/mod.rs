@@ -4,6 +4,7 @@ mod backtest;
 pub mod check;
 mod client;
 mod demo;
+mod diff;
 mod drill;
 mod finish;
 mod history;
@@ -126,6 +127,11 @@ enum Command {
     /// With --output json one event on a line, oldest first, for an audit.
     #[command(after_help = "Example: crossfade history recommendations --since 30d --kind rollback")]
     History(history::History),
+    /// Tell where V1's and V2's answers differ, by field, and what is only noise
+    ///
+    /// V1 is asked twice for a share of the requests: what differs between its own answers is noise.
+    #[command(after_help = "Example: crossfade diff recommendations --route list --suggest")]
+    Diff(diff::Arguments),
     /// Show what V2's fallbacks look like: types, lengths, names and hashes, and no value that was not allowed
     #[command(after_help = "Example: crossfade samples recommendations --cause missing")]
     Samples(samples::Arguments),
@@ -268,6 +274,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Why(args) => why::why(&args),
         Command::Lift(args) => lift::lift(&args),
         Command::History(args) => history::history(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Samples(args) => samples::run(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),

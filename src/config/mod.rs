@@ -33,7 +33,7 @@ pub use read::{
 pub use resilience::{HealthCheck, RetryPolicy};
 pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
-pub use study::{Diff, Ignore, Study};
+pub use study::{Diff, Study};
 pub use template::PathTemplate;
 pub use tls::{ClientTls, EndpointTls, ServerTls};
 pub use token::Token;

@@ -1,12 +1,10 @@
-//! What may be looked at beyond scoring: how many pairs are compared, what noise is, and what samples may hold.
-
-use std::collections::BTreeMap;
+//! What is looked at beyond scoring: how many pairs are compared, and how; what noise is; what samples may hold.
 
 use http::HeaderName;
-use jiff::Timestamp;
 
 use crate::percent::Percent;
 use crate::score::Pointer;
+use crate::score::diff::Options;
 
 /// The table `[study]`: what comparing answers and keeping samples may cost and show, for the whole process.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,35 +30,20 @@ impl Default for Study {
 pub struct Diff {
     /// Share of the mirrored requests for which V1 is called twice, so that noise is measured; default 1 %.
     pub noise: Percent,
-    /// Differences that nobody wants to hear of.
-    pub ignore: Vec<Ignore>,
-    /// What tells the items of an array apart: by the array's place, the place of the key in an item. Other arrays are
-    /// compared by position.
-    pub ids: BTreeMap<String, String>,
-    /// Numbers whose distance is at most this share of the larger one are equal; default 0: only equal ones are.
-    pub tolerance: f64,
+    /// What is the same, and what does not matter; by default nothing but what is equal.
+    pub options: Options,
 }
 
 impl Default for Diff {
     fn default() -> Self {
-        Self { noise: Percent::from_whole(1), ignore: Vec::new(), ids: BTreeMap::new(), tolerance: 0.0 }
+        Self { noise: Percent::from_whole(1), options: Options::default() }
     }
 }
 
-/// A difference that nobody wants to hear of, for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ignore {
-    /// The place, and everything below it.
-    pub path: String,
-    /// From then on it is told again.
-    pub until: Timestamp,
-    /// Why it does not matter.
-    pub reason: Option<String>,
-}
-
 impl Diff {
-    /// The rules to ignore something that are in force at an instant.
-    pub fn ignored_at(&self, now: Timestamp) -> impl Iterator<Item = &Ignore> {
-        self.ignore.iter().filter(move |rule| now < rule.until)
+    /// Whether nothing differs but what is ignored: what was counted still holds.
+    pub fn compares_like(&self, other: &Self) -> bool {
+        let bare = |it: &Self| Options { ignore: Vec::new(), ..it.options.clone() };
+        bare(self) == bare(other)
     }
 }

@@ -8,6 +8,7 @@
 
 mod book;
 mod budget;
+mod differences;
 mod exchange;
 mod feed;
 mod file;
@@ -19,6 +20,7 @@ mod shape;
 mod thread;
 
 pub use book::Findings;
+pub use differences::{Differences, RouteDifferences, Rule};
 pub use exchange::{Answer, ContentKind, Exchange, Leg};
 pub use feed::{Feed, Kept, Meter};
 pub use sample::{Sample, Side};

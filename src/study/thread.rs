@@ -12,12 +12,15 @@ use jiff::Timestamp;
 
 use super::book::{Book, Findings};
 use super::budget::Budget;
-use super::exchange::Exchange;
+use super::exchange::{Answer, ContentKind, Exchange};
 use super::feed::{Feed, Shared, WAITING};
 use super::file;
 use super::sample::Sample;
+use super::samples::Samples;
 use super::shape::Seal;
 use crate::config::{Handle, Live};
+use crate::score::decoded;
+use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
 const SAVED_EACH: Duration = Duration::from_secs(10);
@@ -40,13 +43,12 @@ pub fn open(live: Handle, file: PathBuf) -> io::Result<(Feed, Study)> {
     let (exchanges, handed_over) = sync_channel(WAITING);
     let now = live.load();
     let feed = Feed::new(exchanges, now.deployment.limits.shadow_memory);
-    let mut book = Book { file, ..Book::default() };
-    if let Err(error) = file::load(&book.file, &mut book.samples) {
-        tracing::warn!(file = %book.file.display(), %error, "samples of former runs cannot be read");
+    let mut samples = Samples::default();
+    if let Err(error) = file::load(&file, &mut samples) {
+        tracing::warn!(file = %file.display(), %error, "samples of former runs cannot be read");
     }
-    book.adopt(Arc::clone(&now));
     let budget = Budget::new(now.deployment.study.cpu);
-    let findings = Findings::new(book);
+    let findings = Findings::new(Book::new(samples, file, Arc::clone(&now)));
     let student = Student {
         live,
         known: now,
@@ -121,10 +123,29 @@ impl Student {
         self.shared.is_resting.store(false, Ordering::Relaxed);
     }
 
-    fn study(&mut self, exchange: &Exchange) {
+    fn study(&self, exchange: &Exchange) {
         if let Some(sample) = Sample::of(exchange, Timestamp::now(), &self.seal) {
             self.findings.lock().sampled(sample);
         }
+        if exchange.is_pair {
+            self.compare(exchange);
+        }
+    }
+
+    /// Reads the bodies before anybody who asks has to wait.
+    fn compare(&self, exchange: &Exchange) -> Option<()> {
+        let route = exchange.dependency.routes.get(exchange.route)?;
+        let read = |answer| Read::of(answer, &exchange.live);
+        let v1 = read(exchange.v1.as_ref()?.answer.as_ref()?)?;
+        let v2 = read(exchange.v2.as_ref()?.answer.as_ref()?)?;
+        let again = exchange.noise.as_ref().and_then(read);
+        let mut book = self.findings.lock();
+        let study = book.study(&exchange.dependency, route)?;
+        study.pair(&v1.reply(), &v2.reply());
+        if let Some(again) = again {
+            study.noise(&v1.reply(), &again.reply());
+        }
+        Some(())
     }
 
     fn look_around(&mut self) {
@@ -149,5 +170,25 @@ impl Student {
             tracing::warn!(file = %book.file.display(), %error, "samples cannot be written; further failures are not told");
         }
         self.disk_is_well = saved.is_ok();
+    }
+}
+
+/// An answer as the comparison sees it.
+struct Read {
+    status: u16,
+    kind: ContentKind,
+    content: Content,
+}
+
+impl Read {
+    /// `None` where the content was not kept, or cannot be decoded.
+    fn of(answer: &Answer, live: &Live) -> Option<Self> {
+        let most = live.deployment.limits.score_body;
+        let content = decoded(&answer.headers, answer.content.as_ref()?.pieces(), most)?;
+        Some(Self { status: answer.status.as_u16(), kind: answer.kind, content: Content::read(&content) })
+    }
+
+    fn reply(&self) -> Reply<'_> {
+        Reply { status: self.status, content_type: self.kind.as_str(), content: &self.content }
     }
 }

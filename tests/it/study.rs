@@ -28,6 +28,41 @@ async fn samples(proxy: &Proxy, query: &str, least: usize) -> Value {
     until(proxy, &path, |found| found.as_array().is_some_and(|found| found.len() >= least)).await
 }
 
+/// Where the answers differ, once so many pairs of V1 with itself were compared.
+async fn differences(proxy: &Proxy, noise_pairs: u64) -> Value {
+    let enough = |found: &Value| found["routes"][0]["noise_pairs"].as_u64().is_some_and(|pairs| pairs >= noise_pairs);
+    until(proxy, "/api/v1/dependencies/recs/diff?route=list", enough).await
+}
+
+/// The places of one verdict, in order.
+fn places<'a>(found: &'a Value, verdict: &str) -> Vec<&'a str> {
+    let rows = found["routes"][0]["rows"].as_array().expect("there are rows").iter();
+    let mut places: Vec<_> =
+        rows.filter(|row| row["verdict"] == verdict).filter_map(|row| row["path"].as_str()).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// The answer for a user, with a clock, an identifier and an order that are other ones each time.
+fn answer(target: &str, count: u64, customer: &str) -> Reply {
+    let user = target.rsplit('-').next().unwrap_or_default();
+    let items = if count.is_multiple_of(2) { "[{\"id\":1},{\"id\":2}]" } else { "[{\"id\":2},{\"id\":1}]" };
+    let body = format!(
+        r#"{{{customer},"items":{items},"total":1{user},"at":"2026-11-20T08:00:{count}Z","request":"{count:032x}"}}"#
+    )
+    .replace("USER", &format!("{CANARY}-{user}"));
+    Reply::new(200, body).header("content-type", "application/json")
+}
+
+fn old(target: &str, count: u64) -> Reply {
+    answer(target, count, r#""customer":{"name":"USER"}"#)
+}
+
+fn renamed(target: &str, count: u64) -> Reply {
+    answer(target, count + 1000, r#""person":{"fullName":"USER"}"#)
+}
+
 /// A V1 that is rich and a V2 that is not; all but names holds the canary.
 fn telltales() -> (Origin, Origin) {
     let v1 = format!(r#"{{"items":[{{"name":"{CANARY}"}}],"total":1}}"#);
@@ -155,4 +190,51 @@ async fn bodies_that_wait_for_the_study_leave_room_for_shadows() {
     proxy.until("exchanges dropped", dropped).await;
     let metrics = proxy.until("every pair", |metrics| metrics.outcomes("v2") == [40, 0, 0]).await;
     assert_eq!(metrics.count("crossfade_shadow_skipped_total", &[]), 0);
+}
+
+#[tokio::test]
+async fn a_renamed_field_is_found_and_suggested_and_noise_is_not() {
+    let (v1, v2) = (Origin::start(Behaviour::Make(old)), Origin::start(Behaviour::Make(renamed)));
+    let proxy = World::new().v1(&v1).v2(&v2).diff("noise = 50").top("study = { pairs = 1000, cpu = 50 }");
+    let proxy = proxy.rollout(SHADOW).start().await;
+    proxy.burst(0..200).await;
+    let found = differences(&proxy, 60).await;
+    assert_eq!(places(&found, "differs"), ["/customer", "/person"], "{found:#}");
+    assert_eq!(places(&found, "noise"), ["/at", "/items", "/request"], "{found:#}");
+    let told = proxy.command(&["diff", "recs"]).await;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("differs  missing") && told.contains("/customer"), "{told}");
+    let suggested = proxy.command(&["diff", "recs", "--route", "list", "--suggest"]).await;
+    let suggested = String::from_utf8_lossy(&suggested.stdout).into_owned();
+    let line = "\"/customer/name\" = \"/person/fullName\" # ";
+    assert!(suggested.contains(line) && suggested.contains("[dependency.recs.v2.response.map]"), "{suggested}");
+    assert!(suggested.parse::<toml::Table>().is_ok(), "{suggested}");
+    for text in [found.to_string(), told, suggested] {
+        assert!(!text.contains(CANARY), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_sets_a_difference_aside_and_keeps_what_was_counted() {
+    let (v1, v2) = (Origin::start(Behaviour::Make(old)), Origin::start(Behaviour::Make(renamed)));
+    let rule =
+        |until| format!("noise = 50\nignore = [{{ path = \"/customer\", until = {until}, reason = \"known\" }}]");
+    let (over, long) = (rule("2026-01-01"), rule("2199-12-31"));
+    let proxy = World::new().v1(&v1).v2(&v2).diff(&over).top("study = { pairs = 1000, cpu = 50 }");
+    let proxy = proxy.rollout(SHADOW).start().await;
+    proxy.burst(0..100).await;
+    let before = differences(&proxy, 30).await;
+    assert!(places(&before, "differs").contains(&"/customer"), "{before:#}");
+    assert_eq!(before["routes"][0]["rules"][0]["holds"], false);
+    proxy.write_file("crossfade.toml", &proxy.config().replace(&over, &long));
+    assert_eq!(proxy.admin_post("/api/v1/reload", "").await.status, 200);
+    let path = "/api/v1/dependencies/recs/diff";
+    let after = until(&proxy, path, |found| found["routes"][0]["rules"][0]["holds"] == true).await;
+    let after = if places(&after, "differs") == ["/person"] {
+        after
+    } else {
+        until(&proxy, path, |found| places(found, "differs") == ["/person"]).await
+    };
+    assert_eq!(after["routes"][0]["ignored"][0]["path"], "/customer", "{after:#}");
+    assert!(after["routes"][0]["pairs"].as_u64() >= before["routes"][0]["pairs"].as_u64());
 }

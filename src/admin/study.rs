@@ -1,15 +1,17 @@
-//! What V2's fallbacks look like.
+//! What V2's fallbacks look like, and where the answers differ.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::problem::Problem;
 use super::routes::Shared;
 use crate::config::Deployment;
 use crate::outcome::Cause;
-use crate::study::{Findings, Sample};
+use crate::study::{Differences, Findings, Sample};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +32,26 @@ pub(super) async fn samples(
     Ok(Json(found))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Where {
+    route: Option<String>,
+}
+
+/// Differences by field, noise removed.
+pub(super) async fn diff(
+    State(admin): Shared,
+    Path(name): Path<String>,
+    Query(Where { route }): Query<Where>,
+) -> Result<Json<Differences>, Problem> {
+    check_route(&admin.live.load().deployment, &name, route.as_deref())?;
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let found = look(&admin.findings, move |findings| findings.differences(&name, route.as_deref(), today)).await?;
+    Ok(Json(found))
+}
+
 /// That what is asked for is configured.
-pub(super) fn check_route(deployment: &Deployment, name: &str, route: Option<&str>) -> Result<(), Problem> {
+fn check_route(deployment: &Deployment, name: &str, route: Option<&str>) -> Result<(), Problem> {
     let Some((_, dependency)) = deployment.dependency(name) else {
         let known: Vec<&str> = deployment.dependencies.iter().map(|it| it.name.as_str()).collect();
         let known = known.join(", ");
@@ -47,7 +67,7 @@ pub(super) fn check_route(deployment: &Deployment, name: &str, route: Option<&st
 }
 
 /// Looks off the thread that serves.
-pub(super) async fn look<T: Send + 'static>(
+async fn look<T: Send + 'static>(
     findings: &Findings,
     look: impl FnOnce(&Findings) -> T + Send + 'static,
 ) -> Result<T, Problem> {
