@@ -8,6 +8,7 @@ mod lift;
 mod openapi;
 mod page;
 mod past;
+mod probe;
 mod problem;
 mod report;
 mod routes;

@@ -73,6 +73,13 @@ const OPERATIONS: &[Operation] = &[
     Operation("post", "/api/v1/dependencies/{name}/rollback", "Sends everyone back to V1.", &[], JSON),
     Operation("post", "/api/v1/dependencies/{name}/drill", "Begins a drill; the status says how it goes.", &[], JSON),
     Operation("post", "/api/v1/dependencies/{name}/finish", "Whether V1 can go; a yes is recorded.", &[], JSON),
+    Operation(
+        "post",
+        "/api/v1/dependencies/{name}/probe",
+        "Asks V2 alone, step by step, and says what to mend; takes up to a minute, and is recorded.",
+        &[],
+        JSON,
+    ),
     Operation("post", "/api/v1/plan", "What would change; the body is a rollout file.", &[], JSON),
     Operation("post", "/api/v1/reload", "Reads both files again.", &[], JSON),
 ];

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["bucket", "gate", "score"],
     &["config"],
-    &["console", "server", "store", "study", "telemetry", "upstream"],
+    &["console", "probing", "server", "store", "study", "telemetry", "upstream"],
     &["admin", "control", "fleet", "proxy"],
     &["app"],
     &["cli"],
