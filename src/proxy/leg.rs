@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
-use super::scoring::{Head, may_stream};
+use super::scoring::{Head, kind, may_stream};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
@@ -73,7 +73,8 @@ impl Leg {
                 method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers()),
+                headers: Head::headers(response.headers(), self.pair.allowed_headers()),
+                kind: kind(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
             };

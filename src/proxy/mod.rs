@@ -18,6 +18,7 @@ mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod sampling;
 mod scoring;
 mod service;
 mod shadow;

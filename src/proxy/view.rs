@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
 use crate::score::Scorer;
+use crate::study::{Feed, Meter};
 use crate::telemetry::{RouteId, Tally};
 use crate::upstream::Upstream;
 
@@ -27,6 +28,8 @@ pub(super) struct Ground {
     pub(super) conditions: Arc<Conditions>,
     /// Whether this worker checks endpoints for all of them.
     pub(super) checks: bool,
+    /// Where exchanges go that are worth a look.
+    pub(super) feed: Feed,
 }
 
 /// One dependency.
@@ -43,13 +46,17 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
+    /// How often its exchanges are studied.
+    pub(super) meter: Arc<Meter>,
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorers: [Arc<Scorer>; 2]) -> Rc<Self> {
-        Rc::new(Self { id: Arc::new(id), scorers, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], feed: &Feed) -> Rc<Self> {
+        let meter = feed.meter(&id.dependency, &id.route);
+        let dirty = std::cell::Cell::new(false);
+        Rc::new(Self { id: Arc::new(id), scorers, meter, tally: RefCell::default(), dirty })
     }
 
     /// The rules that the answers of a backend are held against.
@@ -84,7 +91,7 @@ impl View {
                 Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known, ground))
             })
             .collect();
-        let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
+        let nowhere = old.map_or_else(|| nowhere(ground), |old| Rc::clone(&old.nowhere));
         Self { live, targets, nowhere }
     }
 
@@ -108,9 +115,9 @@ impl View {
     }
 }
 
-fn nowhere() -> Rc<RouteView> {
+fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()))
+    RouteView::new(id, scorers(&config::Route::other()), &ground.feed)
 }
 
 impl Target {
@@ -122,7 +129,7 @@ impl Target {
         Self {
             v1: dependency.v1.as_ref().map(|spec| upstream(Backend::V1, spec)),
             v2: upstream(Backend::V2, &dependency.v2),
-            routes: routes(&dependency, old),
+            routes: routes(&dependency, old, ground),
             dependency,
             plan,
         }
@@ -157,13 +164,13 @@ fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
     [Arc::clone(&scorer), scorer]
 }
 
-fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
+fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
             Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route)),
+            _ => RouteView::new(id, scorers(route), &ground.feed),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()
