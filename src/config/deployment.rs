@@ -16,7 +16,7 @@ use super::template::PathTemplate;
 use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
 use crate::backend::Backend;
-use crate::score::Rules;
+use crate::score::{Mapping, Rules};
 
 /// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,12 +204,14 @@ pub struct BackendSpec {
     pub retry: Option<RetryPolicy>,
     /// How a consumer's request becomes a request for this backend.
     pub request: RequestMapping,
+    /// How its answers become what V1's consumers expect; `None`: they are that already. Always for V1.
+    pub response: Option<Arc<Mapping>>,
 }
 
 impl BackendSpec {
     /// Whether connections made for one serve the other: nothing differs but what is sent on them.
     pub fn is_reached_like(&self, other: &Self) -> bool {
-        let bare = |it: &Self| Self { request: RequestMapping::default(), ..it.clone() };
+        let bare = |it: &Self| Self { request: RequestMapping::default(), response: None, ..it.clone() };
         self == other || bare(self) == bare(other)
     }
 }

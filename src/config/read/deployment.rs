@@ -233,9 +233,9 @@ fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> 
     let name = name(entry);
     let mut table = entry.table()?;
     let matches = table.get("match", Value::table).map(matches).unwrap_or_default();
-    let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
+    let v1 = table.take("v1").and_then(|value| backend::v1(&value, defaults));
     let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
-    let v2 = v2.and_then(|value| backend::read(&value, defaults));
+    let v2 = v2.and_then(|value| backend::v2(&value, defaults));
     let surroundings = Surroundings { matches: &matches, backends: v1.iter().chain(&v2).collect() };
     let routes = route::read_all(&mut table, &surroundings);
     table.finish();
