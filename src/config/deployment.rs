@@ -116,8 +116,11 @@ pub struct Limits {
     pub shadow_memory: usize,
     /// Bytes of one request body that a shadow may be behind the primary.
     pub shadow_backlog: usize,
-    /// Largest answer that is scored, in bytes as sent and as decoded; a larger one is excluded as `too_large`.
+    /// Largest answer that is scored or mapped, in bytes as sent and as decoded; a larger one is excluded as `too_large`,
+    /// and a fallback if it had to be mapped.
     pub score_body: usize,
+    /// Bytes of all answers together that are being mapped for consumers.
+    pub map_memory: usize,
 }
 
 impl Default for Limits {
@@ -134,6 +137,7 @@ impl Default for Limits {
             shadow_memory: 64 << 20,
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
+            map_memory: 64 << 20,
         }
     }
 }

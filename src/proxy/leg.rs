@@ -1,6 +1,7 @@
 //! One call to one backend, timed and counted.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
@@ -15,6 +16,7 @@ use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
+use crate::score::Mapping;
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -55,6 +57,11 @@ impl Leg {
         self.upstream.spec().timeout
     }
 
+    /// What makes V1's shape of the backend's answers, where they need it.
+    pub(super) fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.pair.route().scorer(self.backend).mapping()
+    }
+
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
@@ -76,6 +83,8 @@ impl Leg {
                 headers: Head::headers(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
+                unmapped: self.mapping().is_some()
+                    && Mapping::concerns(&self.method, response.status(), response.headers()),
             };
             Answering { response, head }
         })

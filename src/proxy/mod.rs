@@ -2,6 +2,7 @@
 
 mod account;
 mod capture;
+mod entity_tag;
 mod exchange;
 mod fault;
 mod forwarded;
@@ -16,6 +17,7 @@ mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod reshape;
 mod scoring;
 mod service;
 mod shadow;

@@ -9,7 +9,7 @@ use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
-use crate::score::Scorer;
+use crate::score::{Mapping, Scorer};
 use crate::telemetry::{RouteId, Tally};
 use crate::upstream::Upstream;
 
@@ -58,8 +58,9 @@ impl RouteView {
     }
 
     /// Whether answers are scored as this route wants it.
-    fn is_for(&self, route: &config::Route) -> bool {
-        *self.scorer(Backend::V1).rules() == route.rules
+    fn is_for(&self, route: &config::Route, dependency: &Dependency) -> bool {
+        let mapping = self.scorer(Backend::V2).mapping();
+        *self.scorer(Backend::V1).rules() == route.rules && mapping == dependency.v2.response.as_ref()
     }
 
     /// The tally to count into; not to be held across a wait.
@@ -110,7 +111,7 @@ impl View {
 
 fn nowhere() -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()))
+    RouteView::new(id, scorers(&config::Route::other(), None))
 }
 
 impl Target {
@@ -152,9 +153,11 @@ fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Gro
     Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
-fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
-    let scorer = Arc::new(Scorer::new(route.rules.clone()));
-    [Arc::clone(&scorer), scorer]
+/// V1's rules, and V2's: the same, after its mapping.
+fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>; 2] {
+    let v1 = Scorer::new(route.rules.clone());
+    let v2 = v1.clone().with_mapping(mapping);
+    [Arc::new(v1), Arc::new(v2)]
 }
 
 fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
@@ -162,8 +165,8 @@ fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
-            Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route)),
+            Some(known) if known.is_for(route, dependency) => Rc::clone(known),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone())),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -43,6 +43,8 @@ pub struct Shared {
     pub shadow_in_flight: Cap,
     /// Bytes of all copies.
     pub shadow_memory: Arc<Cap>,
+    /// Bytes of all answers that are being mapped.
+    pub map_memory: Arc<Cap>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Exchanges that panicked.
@@ -63,6 +65,7 @@ impl Shared {
             in_flight: Cap::new(limits.max_in_flight),
             shadow_in_flight: Cap::new(limits.shadow_in_flight),
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
             panics: AtomicU64::new(0),
             origin,
@@ -76,6 +79,7 @@ impl Shared {
         self.in_flight.set_most(limits.max_in_flight);
         self.shadow_in_flight.set_most(limits.shadow_in_flight);
         self.shadow_memory.set_most(limits.shadow_memory);
+        self.map_memory.set_most(limits.map_memory);
     }
 
     /// The tick in which an instant lies.
@@ -173,6 +177,10 @@ impl Worker {
 
     pub(super) fn shadow_memory(&self) -> Arc<Cap> {
         Arc::clone(&self.shared.shadow_memory)
+    }
+
+    pub(super) fn map_memory(&self) -> Arc<Cap> {
+        Arc::clone(&self.shared.map_memory)
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -20,6 +20,14 @@ mod tree;
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::answer::Body;
+use super::decode::{Undecodable, decode};
+use crate::outcome::Cause;
+
 pub use place::Place;
 use place::Token;
 use tree::Node;
@@ -28,6 +36,8 @@ use tree::Node;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Mapping {
     root: Scope,
+    /// Of the text it was made from.
+    hash: u64,
 }
 
 /// What changes within one value: the document, or each element of something in it.
@@ -51,9 +61,39 @@ impl Mapping {
     /// # Errors
     /// The index of a pair that contradicts another one or itself, and how.
     pub fn new(pairs: &[(Place, Place)]) -> Result<Self, (usize, MappingError)> {
+        let text: String = pairs.iter().map(|(to, from)| format!("{to} = {from}\n")).collect();
         let pairs = pairs.iter().enumerate();
         let pairs = pairs.map(|(index, (to, from))| Pair { index, to: &to.tokens, from: &from.tokens });
-        Ok(Self { root: Scope::new(&pairs.collect::<Vec<_>>())? })
+        Ok(Self { root: Scope::new(&pairs.collect::<Vec<_>>())?, hash: xxh3_64(text.as_bytes()) })
+    }
+
+    /// What tells it from other mappings, in any process: two answers of V2 that are the same bytes are different
+    /// representations once they were mapped differently.
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether an answer is mapped: JSON (`application/json`, `text/json`, `+json`) with a status 2xx, and with content.
+    /// Everything else is served, and scored, as it came.
+    pub fn concerns(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        *method != Method::HEAD && !bodiless && Self::describes(status, headers)
+    }
+
+    /// As [`concerns`](Self::concerns), also where the content itself is left out, as it is in an answer to HEAD.
+    pub fn describes(status: StatusCode, headers: &HeaderMap) -> bool {
+        status.is_success() && is_json(headers)
+    }
+
+    /// The content of an answer, as sent, in V1's shape and without its content codings. `cap` bounds its size without
+    /// them, in bytes. No content stays none.
+    ///
+    /// # Errors
+    /// See [`MappingFault`].
+    pub fn answer(&self, headers: &HeaderMap, sent: &[Bytes], cap: usize) -> Result<Vec<u8>, MappingFault> {
+        let sent = Body::Kept(sent).whole().unwrap_or_default();
+        let content = decode(headers, sent, cap)?;
+        if content.is_empty() { Ok(Vec::new()) } else { self.apply(&content).map(Cow::into_owned) }
     }
 
     /// Whether it changes nothing, whatever the answer.
@@ -75,6 +115,13 @@ impl Mapping {
         document.write(&mut mapped);
         Ok(Cow::Owned(mapped.into_bytes()))
     }
+}
+
+/// Whether the content type is JSON, or built on it (RFC 6839, section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    kind.ends_with(b"+json") || kind == b"application/json" || kind == b"text/json"
 }
 
 /// A pair as far as it lies within a scope.
@@ -220,13 +267,39 @@ pub enum MappingFault {
     NotJson,
     /// An array on the way to a V1 place is too short to have this index.
     NoSuchIndex(usize),
+    /// Its content coding is unknown, or was broken off.
+    Coding,
+    /// Its content, without its coding, is larger than the cap.
+    TooLarge,
+}
+
+impl MappingFault {
+    /// The cause of the fallback that such an answer is.
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::NotJson | Self::Coding => Cause::Decode,
+            Self::NoSuchIndex(_) => Cause::Rule,
+            Self::TooLarge => Cause::TooLarge,
+        }
+    }
+}
+
+impl From<Undecodable> for MappingFault {
+    fn from(error: Undecodable) -> Self {
+        match error {
+            Undecodable::Broken => Self::Coding,
+            Undecodable::TooLarge => Self::TooLarge,
+        }
+    }
 }
 
 impl fmt::Display for MappingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson => f.write_str("the answer is no JSON document"),
-            Self::NoSuchIndex(index) => write!(f, "an array of the answer has no place for index {index}"),
+            Self::NotJson => f.write_str("it is no JSON document"),
+            Self::NoSuchIndex(index) => write!(f, "an array in it has no place for index {index}"),
+            Self::Coding => f.write_str("its content coding is unknown or broken"),
+            Self::TooLarge => f.write_str("it is too large"),
         }
     }
 }

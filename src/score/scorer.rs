@@ -1,13 +1,15 @@
 //! The rules of a route, compiled, and the order in which they are asked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
+use super::mapping::{Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -28,6 +30,7 @@ pub struct Scorer {
     catalogue: Catalogue,
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
+    mapping: Option<Arc<Mapping>>,
 }
 
 impl Scorer {
@@ -43,7 +46,18 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue, flaws }
+        Self { rules, probe, catalogue, flaws, mapping: None }
+    }
+
+    /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
+    #[must_use]
+    pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
+        Self { mapping, ..self }
+    }
+
+    /// What answers are mapped by before rules are held against them.
+    pub const fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
     }
 
     /// What the numbers of flaws mean.
@@ -83,16 +97,21 @@ impl Scorer {
             flaws.insert(Cause::Slow);
         }
         match self.judge_body(answer, cap, &mut flaws) {
-            Err(Cause::TooLarge) if flaws.is_empty() => return Score::Excluded(Cause::TooLarge).into(),
-            Err(cause) if cause != Cause::TooLarge => flaws.insert(cause),
-            _ => {}
+            Err(Cause::TooLarge) if !is_unservable(answer, cap) => {
+                if flaws.is_empty() {
+                    return Score::Excluded(Cause::TooLarge).into();
+                }
+            }
+            Err(cause) => flaws.insert(cause),
+            Ok(()) => {}
         }
         Finding { score: self.first(flaws), flaws }
     }
 
     /// The first cause, in the order of [`Scorer`].
     fn first(&self, flaws: Flaws) -> Score {
-        const ORDER: [Cause; 5] = [Cause::Slow, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
+        const ORDER: [Cause; 6] =
+            [Cause::Slow, Cause::TooLarge, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
         let causes = flaws.numbers().filter_map(|number| Some(self.catalogue.flaw(number)?.cause));
         let first = causes.min_by_key(|cause| ORDER.iter().position(|ordered| ordered == cause));
         first.map_or(Score::Rich, Score::Fallback)
@@ -133,13 +152,22 @@ impl Scorer {
         if size == 0 {
             return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
         }
-        if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
+        let mapping = self.mapping.as_ref().filter(|_| answer.unmapped);
+        let indifferent = !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body();
+        if indifferent && mapping.is_none() {
             return Ok(());
         }
         let content = content(answer, cap)?;
         if content.is_empty() && !self.allows_empty(answer.status) {
             return Err(Cause::Empty);
         }
+        let content = match mapping {
+            Some(mapping) if !content.is_empty() => {
+                let mapped = mapping.apply(&content).map_err(MappingFault::cause)?.into_owned();
+                Cow::Owned(mapped)
+            }
+            _ => content,
+        };
         self.weigh(content.len() as u64, flaws);
         if self.has_places() { self.find_places(&content, flaws) } else { Ok(()) }
     }
@@ -196,6 +224,12 @@ fn content<'a>(answer: &Answer<'a>, cap: usize) -> Result<Cow<'a, [u8]>, Cause> 
         Undecodable::Broken => Cause::Decode,
         Undecodable::TooLarge => Cause::TooLarge,
     })
+}
+
+/// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
+fn is_unservable(answer: &Answer<'_>, cap: usize) -> bool {
+    let kept = matches!(answer.body, Body::Kept(_));
+    answer.unmapped && (kept || answer.body.size() > cap as u64)
 }
 
 /// 304 as the answer to a condition that the request named.

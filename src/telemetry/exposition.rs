@@ -73,6 +73,9 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
     }
+    for (result, count) in tally.reshapings() {
+        page.add_some(&metrics::MAPPED, &[dependency, route, result.as_str()], count);
+    }
 }
 
 fn refusal_series(page: &mut Page, counted: &Counted) {

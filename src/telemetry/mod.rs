@@ -12,7 +12,7 @@ mod window;
 
 pub use exposition::{CONTENT_TYPE, expose};
 pub use histogram::Histogram;
-pub use labels::{Code, Direction, ServedBy};
+pub use labels::{Code, Direction, Reshaped, ServedBy};
 pub use minutes::Minute;
 pub use tally::{Report, RouteId, Tally};
 pub use totals::{Counted, DependencyTotals, FileTotals, LedgerTotals, RolloutGauges, Totals};

@@ -158,6 +158,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         shadow_memory: table.size("shadow_memory", default.shadow_memory),
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
         score_body: table.size("score_body", default.score_body),
+        map_memory: table.size("map_memory", default.map_memory),
     };
     if limits.shadow_memory < limits.shadow_backlog.max(limits.score_body) {
         table.warn(
