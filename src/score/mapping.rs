@@ -61,10 +61,10 @@ impl Mapping {
     /// # Errors
     /// The index of a pair that contradicts another one or itself, and how.
     pub fn new(pairs: &[(Place, Place)]) -> Result<Self, (usize, MappingError)> {
-        let text: String = pairs.iter().map(|(to, from)| format!("{to} = {from}\n")).collect();
+        let text: Vec<_> = pairs.iter().map(|(to, from)| format!("{to} = {from}")).collect();
         let pairs = pairs.iter().enumerate();
         let pairs = pairs.map(|(index, (to, from))| Pair { index, to: &to.tokens, from: &from.tokens });
-        Ok(Self { root: Scope::new(&pairs.collect::<Vec<_>>())?, hash: xxh3_64(text.as_bytes()) })
+        Ok(Self { root: Scope::new(&pairs.collect::<Vec<_>>())?, hash: xxh3_64(text.join("\n").as_bytes()) })
     }
 
     /// What tells it from other mappings, in any process: two answers of V2 that are the same bytes are different
