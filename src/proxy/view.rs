@@ -98,6 +98,12 @@ impl View {
         self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
     }
 
+    /// Whether anybody but the worker's list still counts on it, on routes that the current view has not taken over.
+    pub(super) fn may_count(self: &Rc<Self>, current: &Self) -> bool {
+        let taken_over = |route: &Rc<RouteView>| current.routes().any(|it| Rc::ptr_eq(it, route));
+        Rc::strong_count(self) > 1 || self.routes().any(|route| Rc::strong_count(route) > 1 && !taken_over(route))
+    }
+
     /// Closes the upstream connections that nobody used for `idle`.
     pub(super) fn reap(&self, now: Instant, idle: Duration) {
         for target in &self.targets {

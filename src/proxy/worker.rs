@@ -102,8 +102,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     ground: Ground,
     view: RefCell<Rc<View>>,
-    /// Views whose requests or shadows may still count something.
-    old_views: RefCell<Vec<Weak<View>>>,
+    /// Views whose requests or shadows may still count something, or have done so since the last report.
+    old_views: RefCell<Vec<Rc<View>>>,
     scoring: Queue,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
@@ -139,7 +139,7 @@ impl Worker {
     fn renew(&self, old: &Rc<View>) -> Rc<View> {
         let live: Arc<Live> = self.shared.live.load();
         let view = Rc::new(View::new(live, Some(old), &self.ground));
-        self.old_views.borrow_mut().push(Rc::downgrade(old));
+        self.old_views.borrow_mut().push(Rc::clone(old));
         *self.view.borrow_mut() = Rc::clone(&view);
         view
     }
@@ -251,16 +251,13 @@ impl Worker {
     fn take_reports(&self) -> Vec<Report> {
         let current = Rc::clone(&self.view.borrow());
         let mut old = self.old_views.borrow_mut();
-        old.retain(|view| view.strong_count() > 0);
-        let views = old.iter().filter_map(Weak::upgrade).chain(std::iter::once(current));
-        let mut reports = Vec::new();
-        for view in views {
-            for route in view.routes() {
-                if let Some(tally) = route.take_tally() {
-                    reports.push(Report { route: Arc::clone(&route.id), tally });
-                }
-            }
-        }
+        let routes = old.iter().chain(std::iter::once(&current)).flat_map(|view| view.routes());
+        let reported = routes.filter_map(|route| {
+            let tally = route.take_tally()?;
+            Some(Report { route: Arc::clone(&route.id), tally })
+        });
+        let reports = reported.collect();
+        old.retain(|view| view.may_count(&current));
         reports
     }
 

@@ -97,7 +97,7 @@ impl Scorer {
             flaws.insert(Cause::Slow);
         }
         match self.judge_body(answer, cap, &mut flaws) {
-            Err(Cause::TooLarge) if !is_unservable(answer, cap) => {
+            Err(Cause::TooLarge) if !self.is_unservable(answer, cap) => {
                 if flaws.is_empty() {
                     return Score::Excluded(Cause::TooLarge).into();
                 }
@@ -172,6 +172,12 @@ impl Scorer {
         if self.has_places() { self.find_places(&content, flaws) } else { Ok(()) }
     }
 
+    /// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
+    fn is_unservable(&self, answer: &Answer<'_>, cap: usize) -> bool {
+        let kept = matches!(answer.body, Body::Kept(_));
+        self.mapping.is_some() && answer.unmapped && (kept || answer.body.size() > cap as u64)
+    }
+
     fn weigh(&self, size: u64, flaws: &mut Flaws) {
         if size < self.rules.min_bytes.unwrap_or(0) {
             flaws.insert(Cause::Empty);
@@ -224,12 +230,6 @@ fn content<'a>(answer: &Answer<'a>, cap: usize) -> Result<Cow<'a, [u8]>, Cause> 
         Undecodable::Broken => Cause::Decode,
         Undecodable::TooLarge => Cause::TooLarge,
     })
-}
-
-/// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
-fn is_unservable(answer: &Answer<'_>, cap: usize) -> bool {
-    let kept = matches!(answer.body, Body::Kept(_));
-    answer.unmapped && (kept || answer.body.size() > cap as u64)
 }
 
 /// 304 as the answer to a condition that the request named.
