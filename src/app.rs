@@ -11,9 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Admin};
-use crate::config::{Problems, Watch};
+use crate::config::{Deployment, Problems, Watch};
 use crate::console::{self, Console};
 use crate::control::{Control, Files, OpenError};
+use crate::probing::{self, State, Step};
 use crate::proxy;
 use crate::server::{self, Listeners};
 use crate::store::{DataDir, DataDirError};
@@ -113,6 +114,9 @@ impl App {
                 shared.set_limits(&files.deployment().limits);
             }
         };
+        if deployment.startup_probe {
+            tokio::spawn(probe_all(Arc::clone(&deployment)));
+        }
         let control = tokio::spawn(control.run(reported, nudged, applied));
         let ready = Arc::new(AtomicBool::new(true));
         let (admin_end, ending) = watch::channel(false);
@@ -168,6 +172,21 @@ impl App {
 async fn ended(mut ending: watch::Receiver<bool>) {
     // An error means that the sender has gone, which is an end as well.
     let _ = ending.wait_for(|end| *end).await;
+}
+
+/// Says what is wrong with the way to each backend, if anything is; one dependency after the other.
+async fn probe_all(deployment: Arc<Deployment>) {
+    for dependency in &deployment.dependencies {
+        let report = probing::check_connections(dependency).await;
+        for step in report.steps.iter().filter(|step| matches!(step.state, State::Failed | State::Warning)) {
+            let Step { backend, endpoint, name, finding, remedy, .. } = step;
+            let (step, remedy) = (name.as_str(), remedy.as_deref().unwrap_or_default());
+            tracing::warn!(dependency = dependency.name, %backend, endpoint, step, "{finding}; to mend it: {remedy}");
+        }
+        if report.passed {
+            tracing::info!(dependency = dependency.name, "startup probe: every backend can be reached");
+        }
+    }
 }
 
 fn worker_count(configured: usize) -> usize {

@@ -41,6 +41,8 @@ pub struct Deployment {
     pub workers: usize,
     /// Whether answers carry `crossfade-served-by` and `crossfade-rescued`.
     pub response_headers: bool,
+    /// Whether the connections to all backends are probed at the start, and what is found is logged; default no.
+    pub startup_probe: bool,
     /// What backends are told of the consumer.
     pub forwarded: Forwarded,
     /// The caps on everything that could grow.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
@@ -62,6 +62,11 @@ impl Leg {
         self.pair.route().scorer(self.backend).mapping()
     }
 
+    /// Whether an answer is in V2's shape.
+    pub(super) fn maps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
+    }
+
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
@@ -83,8 +88,7 @@ impl Leg {
                 headers: Head::headers(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
-                unmapped: self.mapping().is_some()
-                    && Mapping::concerns(&self.method, response.status(), response.headers()),
+                unmapped: self.maps(response.status(), response.headers()),
             };
             Answering { response, head }
         })

@@ -16,7 +16,9 @@ use tokio::time::MissedTickBehavior;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
+use super::trial::Trials;
 use super::view::{Ground, View};
+use crate::backend::Backend;
 use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
@@ -105,6 +107,7 @@ pub(super) struct Worker {
     /// Views whose requests or shadows may still count something, or have done so since the last report.
     old_views: RefCell<Vec<Rc<View>>>,
     scoring: Queue,
+    trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
@@ -123,6 +126,7 @@ impl Worker {
             view: RefCell::new(view),
             old_views: RefCell::default(),
             scoring: Queue::default(),
+            trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
@@ -196,6 +200,11 @@ impl Worker {
         self.random.next()
     }
 
+    /// Second tries of shadows, only to know.
+    pub(super) const fn trials(&self) -> &Trials {
+        &self.trials
+    }
+
     /// A random number in `0..100_000`.
     pub(super) fn draw(&self) -> u32 {
         self.random.below(crate::bucket::BUCKETS)
@@ -254,7 +263,8 @@ impl Worker {
         let routes = old.iter().chain(std::iter::once(&current)).flat_map(|view| view.routes());
         let reported = routes.filter_map(|route| {
             let tally = route.take_tally()?;
-            Some(Report { route: Arc::clone(&route.id), tally })
+            let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+            Some(Report { route: Arc::clone(&route.id), catalogue, tally })
         });
         let reports = reported.collect();
         old.retain(|view| view.may_count(&current));

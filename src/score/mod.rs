@@ -1,9 +1,12 @@
 //! What counts as rich: one answer in, its worth out. Pure; time and sizes are arguments.
 
+mod advice;
 mod answer;
 mod decode;
+pub mod diff;
 mod flaws;
 mod grpc;
+mod lift;
 mod mapping;
 mod pointer;
 mod probe;
@@ -11,9 +14,11 @@ mod rules;
 mod scorer;
 mod settle;
 
+pub use advice::{RetryAdvice, Saved, TRIAL_BACKOFF, Trials};
 pub use answer::{Answer, Body, is_conditional};
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
+pub use lift::{Beside, Counted, Failed, Lift, Quadrants, Row};
 pub use mapping::{Mapping, MappingError, MappingFault, Place};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};

@@ -27,7 +27,7 @@ pub struct Scorer {
     rules: Rules,
     /// Looks for `required` first, then for `non_empty`.
     probe: Probe,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
     mapping: Option<Arc<Mapping>>,
@@ -46,7 +46,7 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue, flaws, mapping: None }
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None }
     }
 
     /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
@@ -60,8 +60,13 @@ impl Scorer {
         self.mapping.as_ref()
     }
 
+    /// Whether an answer, as it came, is one that has to be mapped.
+    pub fn maps(&self, method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.mapping.is_some() && Mapping::concerns(method, status, headers)
+    }
+
     /// What the numbers of flaws mean.
-    pub const fn catalogue(&self) -> &Catalogue {
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }
 
