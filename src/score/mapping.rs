@@ -14,6 +14,7 @@
 //!
 //! What no entry touches goes on byte for byte, see [`tree`].
 
+mod lookup;
 mod place;
 mod tree;
 
@@ -28,6 +29,7 @@ use super::answer::Body;
 use super::decode::{Undecodable, decode};
 use crate::outcome::Cause;
 
+pub(super) use lookup::Lookups;
 pub use place::Place;
 use place::Token;
 use tree::Node;

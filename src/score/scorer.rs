@@ -9,7 +9,7 @@ use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
-use super::mapping::{Mapping, MappingFault};
+use super::mapping::{Lookups, Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -31,6 +31,8 @@ pub struct Scorer {
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
     mapping: Option<Arc<Mapping>>,
+    /// Where the probe's places stand before answers are mapped, if that is all that rules ask of them.
+    lookups: Option<Lookups>,
 }
 
 impl Scorer {
@@ -46,13 +48,16 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None }
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None, lookups: None }
     }
 
     /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
     #[must_use]
     pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
-        Self { mapping, ..self }
+        let places = || self.rules.required.iter().chain(&self.rules.non_empty);
+        let weighs = self.rules.min_bytes.is_some_and(|min| min > 0);
+        let lookups = mapping.as_ref().filter(|_| !weighs).and_then(|mapping| Lookups::new(mapping, places()));
+        Self { mapping, lookups, ..self }
     }
 
     /// What answers are mapped by before rules are held against them.
@@ -166,15 +171,31 @@ impl Scorer {
         if content.is_empty() && !self.allows_empty(answer.status) {
             return Err(Cause::Empty);
         }
-        let content = match mapping {
-            Some(mapping) if !content.is_empty() => {
-                let mapped = mapping.apply(&content).map_err(MappingFault::cause)?.into_owned();
-                Cow::Owned(mapped)
-            }
-            _ => content,
-        };
+        match mapping.filter(|_| !content.is_empty()) {
+            Some(mapping) => self.judge_unmapped(mapping, &content, flaws),
+            None => self.judge_content(&content, flaws),
+        }
+    }
+
+    fn judge_content(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
         self.weigh(content.len() as u64, flaws);
-        if self.has_places() { self.find_places(&content, flaws) } else { Ok(()) }
+        if !self.has_places() {
+            return Ok(());
+        }
+        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Without mapping it, where that can be told from its places.
+    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
+        let Some(lookups) = &self.lookups else {
+            let mapped = mapping.apply(content).map_err(MappingFault::cause)?;
+            return self.judge_content(&mapped, flaws);
+        };
+        let shapes = lookups.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
     }
 
     /// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
@@ -189,8 +210,7 @@ impl Scorer {
         }
     }
 
-    fn find_places(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
-        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+    fn note(&self, shapes: impl Iterator<Item = Shape>, flaws: &mut Flaws) {
         for (shape, &(absent, empty)) in shapes.zip(&self.flaws) {
             match shape {
                 Shape::Absent | Shape::Null => flaws.insert_number(absent),
@@ -198,7 +218,6 @@ impl Scorer {
                 Shape::Filled => {}
             }
         }
-        Ok(())
     }
 
     fn accepts(&self, status: StatusCode) -> bool {

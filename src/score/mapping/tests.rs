@@ -2,6 +2,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::pointer::Pointer;
+use super::super::probe::Probe;
 use super::*;
 
 fn compiled(pairs: &[(&str, &str)]) -> Result<Mapping, (usize, MappingError)> {
@@ -123,6 +125,26 @@ fn place() -> impl Strategy<Value = String> {
     vec("[abc]", 0..4).prop_map(|tokens| tokens.iter().fold(String::new(), |place, token| place + "/" + token))
 }
 
+fn starred() -> impl Strategy<Value = String> {
+    vec("[abc*0]", 0..4).prop_map(|tokens| tokens.iter().fold(String::new(), |place, token| place + "/" + token))
+}
+
+#[test]
+fn places_of_rules_are_found_without_mapping_where_that_is_exact() {
+    let looks = |pairs: &[(&str, &str)], place: &str| {
+        let place = Pointer::parse(place).expect("a pointer");
+        Lookups::new(&compiled(pairs).expect("a mapping"), std::iter::once(&place)).is_some()
+    };
+    let rename = [("/customer/name", "/person/fullName"), ("/items", "/results"), ("/items/*/id", "/results/*/key")];
+    for place in ["/customer/name", "/customer/name/x", "/items", "/other/0/x", "/person/fullName", "/person/age"] {
+        assert!(looks(&rename, place), "{place}");
+    }
+    for place in ["", "/customer", "/person", "/items/0", "/customer/0"] {
+        assert!(!looks(&rename, place), "{place}");
+    }
+    assert!(!looks(&[("/a/0", "/b")], "/c"), "an array may lack the index");
+}
+
 proptest! {
     #[test]
     fn what_stood_at_v2s_places_stands_at_v1s(document in document(), pairs in vec((place(), place()), 1..4)) {
@@ -141,6 +163,26 @@ proptest! {
         }
         if pairs.iter().all(|(_, from)| document.pointer(from).is_none()) {
             prop_assert_eq!(text, body);
+        }
+    }
+
+    #[test]
+    fn looking_before_mapping_is_looking_after_it(
+        document in document(),
+        pairs in vec((starred(), starred()), 1..4),
+        places in vec(place(), 1..6),
+    ) {
+        let pairs: Vec<_> = pairs.iter().map(|(to, from)| (&to[..], &from[..])).collect();
+        let Ok(mapping) = compiled(&pairs) else { return Ok(()) };
+        let pointers: Vec<_> = places.iter().map(|place| Pointer::parse(place).expect("a pointer")).collect();
+        let body = document.to_string();
+        let Ok(mapped) = mapping.apply(body.as_bytes()) else { return Ok(()) };
+        for pointer in &pointers {
+            let pointer = std::slice::from_ref(pointer);
+            let Some(lookups) = Lookups::new(&mapping, pointer.iter()) else { continue };
+            let before: Vec<_> = lookups.shapes(body.as_bytes()).expect("JSON").collect();
+            let after: Vec<_> = Probe::new(pointer).shapes(&mapped).expect("JSON").collect();
+            prop_assert_eq!(before, after, "{:?} by {:?} of {}", pointer, pairs, body);
         }
     }
 
