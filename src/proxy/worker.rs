@@ -28,6 +28,9 @@ use crate::telemetry::Report;
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// The part of `drain_timeout` in which an idle connection may ask once more.
+const FAREWELL: u32 = 3;
+
 /// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
 const SHADOWS_UP_TO: usize = 80;
 
@@ -206,7 +209,8 @@ impl Worker {
     fn beat(&self, connections: &Connections) {
         let view = self.view();
         let limits = &view.live.deployment.limits;
-        connections.sweep(Patience { header: limits.header_timeout, idle: limits.idle_timeout });
+        let Limits { header_timeout: header, idle_timeout: idle, drain_timeout, .. } = *limits;
+        connections.sweep(Patience { header, idle, farewell: drain_timeout / FAREWELL });
         let now = Instant::now();
         view.reap(now, limits.idle_timeout);
         self.meet_deadlines(now);

@@ -59,9 +59,10 @@ pub async fn accept<S, B>(
             tracing::debug!(%peer, "refused a connection: max_connections is reached");
             return;
         }
-        let (service, connections, cap) = (service.clone(), Rc::clone(&connections), Arc::clone(&cap));
+        let life = serve(stream, security, peer, limits, service.clone(), &connections);
+        let cap = Arc::clone(&cap);
         tokio::task::spawn_local(async move {
-            if let Err(error) = serve(stream, security, peer, limits, service, connections).await {
+            if let Err(error) = life.await {
                 tracing::debug!(%peer, %error, "a consumer's connection ended early");
             }
             cap.give(1);

@@ -2,12 +2,25 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connections::Witness;
+
+/// A stream that can be waited for without a buffer to read into.
+pub(super) trait Readable {
+    /// Ready when a read would not have to wait: there are bytes, or the end, or an error. May be ready for nothing.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for TlsStream<Observed> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_fill_buf(cx).map_ok(|_| ())
+    }
+}
 
 /// A stream that tells what it does. TLS stands above it, so that the bytes of a handshake are seen as well.
 pub(super) struct Observed {
@@ -69,32 +82,32 @@ pub(super) struct Prefaced {
 }
 
 impl Prefaced {
-    /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface. `None` where nothing was said
-    /// before the drain.
+    /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface.
     ///
     /// # Errors
     /// Those of the stream.
-    pub(super) async fn read(stream: Observed) -> io::Result<Option<(Self, bool)>> {
+    pub(super) async fn read(stream: Observed) -> io::Result<(Self, bool)> {
         let mut this = Self { stream, first: [0; PREFACE.len()], from: 0, to: 0 };
-        while let Some(count) = std::future::poll_fn(|cx| this.poll_more(cx)).await? {
+        loop {
+            let count = std::future::poll_fn(|cx| this.poll_more(cx)).await?;
             this.to += count;
             if this.to == PREFACE.len() || count == 0 || !PREFACE.starts_with(&this.first[..this.to]) {
                 let is_http2 = this.first == PREFACE;
-                return Ok(Some((this, is_http2)));
+                return Ok((this, is_http2));
             }
         }
-        Ok(None)
     }
 
-    /// How many bytes were read; `None` where there are none, and a drain is on. Whoever starts it wakes the connection.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
-        let Self { stream, first, to, .. } = self;
-        let mut buf = ReadBuf::new(&mut first[*to..]);
-        match Pin::new(&mut *stream).poll_read(cx, &mut buf)? {
-            Poll::Ready(()) => Poll::Ready(Ok(Some(buf.filled().len()))),
-            Poll::Pending if *to == 0 && stream.witness.is_draining() => Poll::Ready(Ok(None)),
-            Poll::Pending => Poll::Pending,
-        }
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(&mut self.first[self.to..]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl Readable for Prefaced {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.from < self.to { Poll::Ready(Ok(())) } else { self.stream.stream.poll_read_ready(cx) }
     }
 }
 
