@@ -12,6 +12,7 @@ mod equality;
 mod floors;
 mod grpc;
 mod h2;
+mod hand_over;
 mod hostile;
 mod ledger;
 mod origins;

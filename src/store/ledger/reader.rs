@@ -1,11 +1,15 @@
 //! The reading end: sees what was committed, while more is being written.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redb::{Database, Error, ReadableDatabase, ReadableTable};
 
 use super::tables::{EVENTS, HOURS, VERDICTS};
-use super::{Shared, current};
+use super::{Shared, current, replace};
+
+/// Between two looks whether somebody still reads.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Which rows, by number: those after `after`, up to `most` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,24 @@ pub struct Reader(Shared);
 impl Reader {
     pub(super) const fn new(shared: Shared) -> Self {
         Self(shared)
+    }
+
+    /// Closes the file, for another process to open it; waits until nobody reads any more, at most for `patience`, and
+    /// says whether that was enough. Only after the writing end was dropped, which would open it again.
+    pub fn close(&self, patience: Duration) -> bool {
+        let since = Instant::now();
+        let Some(mut database) = replace(&self.0, None) else { return true };
+        loop {
+            match Arc::try_unwrap(database) {
+                Ok(closed) => {
+                    drop(closed);
+                    return true;
+                }
+                Err(in_use) if since.elapsed() < patience => database = in_use,
+                Err(_) => return false,
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     /// Events in their order.
