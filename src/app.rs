@@ -1,11 +1,12 @@
 //! The composition root: configuration in, bound listeners and running tasks out.
 
 mod hand_over;
+mod ports;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,16 +14,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Admin};
-use crate::config::{Handle, Problems, Watch};
+use crate::config::{Handle, Problems, Watch, WatchedPaths};
 use crate::console::{self, Console};
 use crate::control::{Control, Files, OpenError};
 use crate::proxy;
-use crate::server::{self, Inherited, Listeners, Socket, Use};
+use crate::server::{self, Listeners, Socket};
 use crate::store::{DataDir, DataDirError, Reader};
 use crate::telemetry::{Report, Totals};
 use hand_over::{Door, Predecessor};
+use ports::{Ports, inherit};
 
 pub use hand_over::Successor;
+pub use ports::SocketsFrom;
 
 /// Reports of workers that wait for the control plane; a worker that finds no room reports next time.
 const REPORTS: usize = 256;
@@ -65,18 +68,6 @@ impl From<OpenError> for StartError {
     }
 }
 
-/// Where the listening sockets come from; what is not there is bound.
-#[derive(Debug)]
-pub enum Origin {
-    /// The supervisor; none where there is no supervisor.
-    Supervisor,
-    /// The process that uses the same data directory, which ends once this one serves; as [`Supervisor`](Self::Supervisor)
-    /// where there is none.
-    Predecessor,
-    /// These.
-    Sockets(Vec<Socket>),
-}
-
 /// A running proxy.
 pub struct App {
     /// Where consumers connect in cleartext.
@@ -114,7 +105,7 @@ impl App {
     /// # Errors
     /// As [`StartError`] tells; nothing is left running then.
     pub async fn start(config: &Path, rollout: Option<PathBuf>) -> Result<Self, StartError> {
-        Self::start_from(Origin::Supervisor, config, rollout).await
+        Self::start_from(SocketsFrom::Supervisor, config, rollout).await
     }
 
     /// The same with sockets from elsewhere. A predecessor is told as soon as this process serves; where that fails, it goes
@@ -122,7 +113,7 @@ impl App {
     ///
     /// # Errors
     /// As [`StartError`] tells; nothing is left running then.
-    pub async fn start_from(from: Origin, config: &Path, rollout: Option<PathBuf>) -> Result<Self, StartError> {
+    pub async fn start_from(from: SocketsFrom, config: &Path, rollout: Option<PathBuf>) -> Result<Self, StartError> {
         let origin = Instant::now();
         let (files, deployment) = Files::open(config, rollout).map_err(StartError::Configuration)?;
         let (mut inherited, predecessor) = inherit(from, &deployment.data_dir).await?;
@@ -141,27 +132,15 @@ impl App {
         let (live, ledger) = (control.live(), control.ledger());
         let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions));
         let deployment = Arc::clone(&live.load().deployment);
-        let workers = worker_count(deployment.workers);
-        let listeners = server::bind(&deployment.listen, &deployment.listen_tls, workers, &mut inherited)?;
-        let (listen, listen_tls) = local_addresses(&listeners)?;
-        let admin_listener = admin_listener(deployment.admin, &mut inherited)?;
-        let admin = admin_listener.local_addr()?;
-        if predecessor.is_none() && !inherited.is_empty() {
-            return Err(StartError::Unnamed(inherited.addresses()));
-        }
-        let sockets = copies(&listeners, &admin_listener)?;
+        let ports = Ports::open(&deployment, worker_count(deployment.workers), &mut inherited)?;
+        let (listen, listen_tls, admin) = ports.addresses()?;
+        let sockets = ports.copies()?;
         let (drain, draining) = watch::channel(false);
-        let workers = spawn_workers(&shared, listeners, &draining)?;
+        let workers = spawn_workers(&shared, ports.listeners, &draining)?;
         let limits = Arc::downgrade(&shared);
         // The control plane outlives the workers, whose last reports close its inbox: it must not hold the sender.
         drop(shared);
-        let watched = watch.paths().clone();
-        let applied = move |files: &Files| {
-            watched.set(files.paths());
-            if let Some(shared) = limits.upgrade() {
-                shared.set_limits(&files.deployment().limits);
-            }
-        };
+        let applied = applied(watch.paths().clone(), limits);
         let (release, released) = watch::channel(false);
         let control = tokio::spawn(control.run(until_released(reported, released), nudged, applied));
         let ready = Arc::new(AtomicBool::new(true));
@@ -175,12 +154,9 @@ impl App {
             origin,
             listeners: admin::listeners(),
         };
-        let admin_task =
-            tokio::spawn(admin::serve(TcpListener::from_std(admin_listener)?, Arc::new(shown), ended(ending)));
-        if let Some(predecessor) = predecessor {
-            predecessor.relieve(live.clone()).await.map_err(StartError::TakeOver)?;
-        }
-        Ok(Self {
+        let admin_port = TcpListener::from_std(ports.admin)?;
+        let admin_task = tokio::spawn(admin::serve(admin_port, Arc::new(shown), ended(ending)));
+        let app = Self {
             listen,
             listen_tls,
             admin,
@@ -199,7 +175,22 @@ impl App {
             admin_end,
             admin_task,
             _watch: watch,
-        })
+        };
+        match predecessor {
+            Some(predecessor) => app.relieve(predecessor).await,
+            None => Ok(app),
+        }
+    }
+
+    /// Lets the process go whose place this one takes. Where that one has given up waiting, it serves: this one ends.
+    async fn relieve(self, predecessor: Predecessor) -> Result<Self, StartError> {
+        match predecessor.relieve(self.live.clone()).await {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.stop().await;
+                Err(StartError::TakeOver(error))
+            }
+        }
     }
 
     /// Whether every worker still runs.
@@ -236,7 +227,7 @@ impl App {
     pub async fn begin_again(&self, config: &Path, rollout: Option<PathBuf>) -> Result<Self, StartError> {
         let copy = |it: &Socket| Ok(Socket { listener: it.listener.try_clone()?, used: it.used });
         let sockets = self.sockets.iter().map(copy).collect::<std::io::Result<_>>()?;
-        Self::start_from(Origin::Sockets(sockets), config, rollout).await
+        Self::start_from(SocketsFrom::Process(sockets), config, rollout).await
     }
 
     /// Ends as [`stop`](Self::stop) does, and follows each step down of the successor until then.
@@ -276,11 +267,10 @@ impl App {
         self.release.send_replace(true);
         end_control(self.control.take()).await;
         self.live.update(hand_over::without_drills);
-        let ledger = self.ledger.clone();
-        let closed = tokio::task::spawn_blocking(move || ledger.close(LAST_READ)).await;
-        match closed {
-            Ok(true) => Ok(()),
-            _ => Err(std::io::Error::other("somebody is still reading the ledger")),
+        if self.ledger.close(LAST_READ).await {
+            Ok(())
+        } else {
+            Err(std::io::Error::other("somebody is still reading the ledger"))
         }
     }
 }
@@ -293,18 +283,14 @@ async fn end_control(control: Option<tokio::task::JoinHandle<()>>) {
     }
 }
 
-/// Sockets, and whose place is taken.
-async fn inherit(from: Origin, data_dir: &Path) -> Result<(Inherited, Option<Predecessor>), StartError> {
-    if let Origin::Sockets(sockets) = from {
-        return Ok((sockets.into(), None));
-    }
-    if matches!(from, Origin::Predecessor) {
-        if let Some((predecessor, sockets)) = Predecessor::ask(data_dir).await.map_err(StartError::TakeOver)? {
-            return Ok((sockets.into(), Some(predecessor)));
+/// What follows a change of `crossfade.toml`, outside of the configuration itself.
+fn applied(watched: WatchedPaths, limits: Weak<proxy::Shared>) -> impl Fn(&Files) {
+    move |files: &Files| {
+        watched.set(files.paths());
+        if let Some(shared) = limits.upgrade() {
+            shared.set_limits(&files.deployment().limits);
         }
-        tracing::info!("there is no process to take over from");
     }
-    Ok((Inherited::from_supervisor()?, None))
 }
 
 /// Without it the process runs as well, and can only be restarted.
@@ -344,34 +330,6 @@ async fn ended(mut ending: watch::Receiver<bool>) {
 
 fn worker_count(configured: usize) -> usize {
     if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
-}
-
-/// Of any worker, since all of them share their ports.
-fn local_addresses(listeners: &[Listeners]) -> std::io::Result<(Vec<SocketAddr>, Vec<SocketAddr>)> {
-    let addresses = |kind: fn(&Listeners) -> &Vec<std::net::TcpListener>| -> std::io::Result<Vec<SocketAddr>> {
-        let first = listeners.first().into_iter().flat_map(kind);
-        let mut addresses: Vec<SocketAddr> = first.map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
-        addresses.dedup();
-        Ok(addresses)
-    };
-    Ok((addresses(|it| &it.cleartext)?, addresses(|it| &it.tls)?))
-}
-
-fn admin_listener(address: SocketAddr, inherited: &mut Inherited) -> Result<std::net::TcpListener, StartError> {
-    let bound = inherited.take(Use::Admin, address).and_then(|taken| match taken.into_iter().next() {
-        Some(listener) => Ok(listener),
-        None => server::bind_alone(address),
-    });
-    bound.map_err(|source| server::BindError { address, source }.into())
-}
-
-/// Every listening socket once more, with its use.
-fn copies(listeners: &[Listeners], admin: &std::net::TcpListener) -> std::io::Result<Vec<Socket>> {
-    let mut copies = vec![Socket { listener: admin.try_clone()?, used: Some(Use::Admin) }];
-    for set in listeners {
-        copies.extend(set.copies()?);
-    }
-    Ok(copies)
 }
 
 fn spawn_workers(

@@ -156,7 +156,7 @@ impl Predecessor {
                     }
                     told = Some(now);
                 }
-                if !matches!(timeout(LOOK, line(&mut self.0)).await, Err(_)) {
+                if timeout(LOOK, line(&mut self.0)).await.is_ok() {
                     // It says nothing more, so this is its end.
                     return;
                 }
@@ -184,8 +184,8 @@ async fn expect(stream: &mut (impl AsyncBufRead + Unpin), words: &str) -> io::Re
 fn effective(live: &Live) -> String {
     let names = live.deployment.dependencies.iter().map(|it| it.name.as_str());
     let percents = live.plans.iter().map(|plan| plan.effective.thousandths());
-    let line = serde_json::Value::from_iter(names.zip(percents));
-    format!("{line}\n")
+    let told: serde_json::Value = names.zip(percents).collect();
+    format!("{told}\n")
 }
 
 /// Nothing is raised, and no drill goes on: nobody here would end it.

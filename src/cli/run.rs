@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::supervisor::{self, Watchdog};
 use super::{Failure, INVALID};
-use crate::app::{App, Origin, StartError, Successor};
+use crate::app::{App, SocketsFrom, StartError, Successor};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -21,7 +21,7 @@ pub(super) struct Run {
     /// The file of the release managers; by default the one that crossfade.toml names
     #[arg(long, env = "CROSSFADE_ROLLOUT", value_name = "FILE")]
     rollout: Option<PathBuf>,
-    /// Take the place of the process that uses the same data_dir: its sockets, then its ledger; it drains and ends
+    /// Take the place of the process that uses the same data directory: its sockets, then its ledger; it drains and ends
     #[arg(long)]
     take_over: bool,
 }
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut around = Around { signals: Signals::new()?, watchdog: Watchdog::new() };
-        let from = if args.take_over { Origin::Predecessor } else { Origin::Supervisor };
+        let from = if args.take_over { SocketsFrom::Predecessor } else { SocketsFrom::Supervisor };
         let app = App::start_from(from, &args.config, args.rollout.clone()).await.map_err(refuse)?;
         announce(&app);
         around.serve(app, args).await
@@ -72,7 +72,7 @@ impl Around {
                 }
             };
             tracing::info!(pid = successor.pid, "handing over to another process");
-            match app.hand_over(&mut successor).await {
+            match self.watchdog.feeding(app.hand_over(&mut successor)).await {
                 Ok(()) => {
                     if let Some(pid) = successor.pid.and_then(|pid| u32::try_from(pid).ok()) {
                         supervisor::succeeded_by(pid);
@@ -104,7 +104,7 @@ impl Around {
     /// Consumers are served on meanwhile, with what was in force when the ledger was let go.
     async fn begin_again(&mut self, app: App, args: &Run) -> Result<App, Failure> {
         loop {
-            match app.begin_again(&args.config, args.rollout.clone()).await {
+            match self.watchdog.feeding(app.begin_again(&args.config, args.rollout.clone())).await {
                 Ok(next) => {
                     tokio::spawn(app.stop());
                     announce(&next);
@@ -112,10 +112,9 @@ impl Around {
                 }
                 Err(error) => tracing::error!("failed to go on: {}", chain(&error)),
             }
-            Watchdog::feed();
             tokio::select! {
                 () = self.signals.end() => return self.drain(app.stop()).await.and(Err(Failure::Code(super::FAILED))),
-                () = tokio::time::sleep(AGAIN) => {}
+                () = self.watchdog.feeding(tokio::time::sleep(AGAIN)) => {}
             }
         }
     }
@@ -134,18 +133,14 @@ impl Around {
     }
 
     async fn drain(&mut self, ending: impl Future<Output = ()>) -> Result<(), Failure> {
-        let mut ending = std::pin::pin!(ending);
-        loop {
-            tokio::select! {
-                () = &mut ending => {
-                    tracing::info!("done");
-                    return Ok(());
-                }
-                () = self.signals.end() => {
-                    tracing::warn!("stopped at once, at the second signal");
-                    return Err(Failure::Code(super::FAILED));
-                }
-                () = self.watchdog.due() => Watchdog::feed(),
+        tokio::select! {
+            () = self.watchdog.feeding(ending) => {
+                tracing::info!("done");
+                Ok(())
+            }
+            () = self.signals.end() => {
+                tracing::warn!("stopped at once, at the second signal");
+                Err(Failure::Code(super::FAILED))
             }
         }
     }

@@ -1,5 +1,6 @@
-//! What the process tells systemd (sd_notify(3)). Without systemd, all of it does nothing.
+//! What the process tells systemd (`sd_notify(3)`). Without systemd, all of it does nothing.
 
+use std::future::Future;
 use std::time::Duration;
 
 use sd_notify::{NotifyState, notify};
@@ -50,6 +51,17 @@ impl Watchdog {
         match &mut self.0 {
             Some(interval) => drop(interval.tick().await),
             None => std::future::pending().await,
+        }
+    }
+
+    /// Gives signs of life while something takes its time.
+    pub(super) async fn feeding<T>(&mut self, something: impl Future<Output = T>) -> T {
+        let mut something = std::pin::pin!(something);
+        loop {
+            tokio::select! {
+                done = &mut something => return done,
+                () = self.due() => Self::feed(),
+            }
         }
     }
 

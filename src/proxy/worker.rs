@@ -21,7 +21,7 @@ use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
-use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
+use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
 use crate::telemetry::Report;
 
@@ -297,11 +297,11 @@ async fn live(
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });
-    let accept = |listener, security| {
-        let port = Port { listener, security };
+    let accept = |listener, terms| {
+        let port = Port { listener, terms };
         tokio::task::spawn_local(accept(Rc::clone(&worker), port, Rc::clone(&connections), drain.clone()))
     };
-    let cleartext = cleartext.into_iter().map(|listener| accept(listener, Box::new(|| Some(Security::Cleartext)) as _));
+    let cleartext = cleartext.into_iter().map(|listener| accept(listener, cleartext_in_force(&worker)));
     let accepting: Vec<_> = cleartext.collect();
     let tls = tls.into_iter().map(|listener| accept(listener, tls_in_force(&worker)));
     let accepting = accepting.into_iter().chain(tls).collect();
@@ -321,20 +321,34 @@ async fn live(
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }
 
-/// The certificates of the configuration in force, which a reload may have replaced.
-fn tls_in_force(worker: &Rc<Worker>) -> SecurityNow {
+/// A reload may have replaced the limits.
+fn cleartext_in_force(worker: &Rc<Worker>) -> TermsNow {
     let worker = Rc::clone(worker);
-    Box::new(move || worker.view().live.deployment.tls.as_ref().map(|tls| Security::Tls(Arc::clone(tls.config()))))
+    Box::new(move || Some((Security::Cleartext, head_limits(&worker.view()))))
+}
+
+/// A reload may have replaced the certificates and the limits.
+fn tls_in_force(worker: &Rc<Worker>) -> TermsNow {
+    let worker = Rc::clone(worker);
+    Box::new(move || {
+        let view = worker.view();
+        let tls = view.live.deployment.tls.as_ref()?;
+        Some((Security::Tls(Arc::clone(tls.config())), head_limits(&view)))
+    })
+}
+
+fn head_limits(view: &View) -> HeadLimits {
+    let limits = &view.live.deployment.limits;
+    HeadLimits { bytes: limits.header_bytes, streams: limits.max_streams }
 }
 
 async fn accept(worker: Rc<Worker>, port: Port, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
-    let Limits { header_bytes: bytes, max_streams: streams, .. } = worker.limits();
     let cap = Arc::clone(&worker.shared.connections);
     let told = async move {
         // An error means that whoever could tell has gone: time to end as well.
         let _ = drain.wait_for(|drain| *drain).await;
     };
-    server::accept(port, HeadLimits { bytes, streams }, Proxy::new(worker), connections, cap, told).await;
+    server::accept(port, Proxy::new(worker), connections, cap, told).await;
 }
 
 /// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.

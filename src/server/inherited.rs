@@ -1,7 +1,7 @@
 //! Listening sockets that another process has opened: the supervisor, or the process whose place this one takes.
 //!
 //! They stay open while processes come and go, so a connection that nobody has accepted yet waits for the next one. A socket
-//! that is closed and opened anew would reset it, even beside another one on the same port (SO_REUSEPORT).
+//! that is closed and opened anew would reset it, even beside another one on the same port (`SO_REUSEPORT`).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -66,7 +66,7 @@ impl From<Vec<Socket>> for Inherited {
 }
 
 impl Inherited {
-    /// Those that systemd has opened for this process (`LISTEN_FDS` and `LISTEN_PID`, sd_listen_fds(3)); none without it.
+    /// Those that systemd has opened for this process (`LISTEN_FDS` and `LISTEN_PID`, `sd_listen_fds(3)`); none without it.
     ///
     /// # Errors
     /// When one of them is no TCP socket.
@@ -81,17 +81,14 @@ impl Inherited {
         Ok(Self(sockets))
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes those of an address into use: all that share its port. Port 0 is any one port that had no other use so far.
     ///
     /// # Errors
     /// Those of the operating system.
     pub fn take(&mut self, used: Use, address: SocketAddr) -> io::Result<Vec<TcpListener>> {
         let mut taken: Vec<TcpListener> = Vec::new();
+        // Those that had the same use before all others, where any port will do.
+        self.0.sort_by_key(|socket| socket.used == Some(used));
         for at in (0..self.0.len()).rev() {
             let local = self.0[at].listener.local_addr()?;
             let same_port = match taken.first() {
@@ -109,9 +106,10 @@ impl Inherited {
         Ok(taken)
     }
 
-    /// The addresses of those that were not taken.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.iter().filter_map(|socket| socket.listener.local_addr().ok()).collect()
+    /// The addresses of those that were not taken, and that nobody has used before.
+    pub fn unnamed(&self) -> Vec<SocketAddr> {
+        let unused = self.0.iter().filter(|socket| socket.used.is_none());
+        unused.filter_map(|socket| socket.listener.local_addr().ok()).collect()
     }
 }
 
@@ -188,15 +186,16 @@ mod tests {
 
     #[test]
     fn a_socket_is_known_by_its_address_and_keeps_its_use() {
-        let sockets = vec![socket(Some(Use::Admin)), socket(Some(Use::Tls)), socket(None)];
+        let sockets = vec![socket(Some(Use::Admin)), socket(Some(Use::Tls)), socket(None), socket(None)];
         let addresses: Vec<_> = sockets.iter().map(|it| it.listener.local_addr().expect("bound")).collect();
         let mut inherited = Inherited::from(sockets);
         let any = "127.0.0.1:0".parse().expect("an address");
         assert_eq!(inherited.take(Use::Cleartext, addresses[1]).expect("possible").len(), 0, "it is for TLS");
-        let taken = inherited.take(Use::Cleartext, any).expect("possible");
-        assert_eq!(taken[0].local_addr().expect("bound"), addresses[2]);
+        assert_eq!(inherited.take(Use::Cleartext, addresses[2]).expect("possible").len(), 1);
+        let taken = inherited.take(Use::Tls, any).expect("possible");
+        assert_eq!(taken[0].local_addr().expect("bound"), addresses[1]);
         assert_eq!(inherited.take(Use::Admin, addresses[0]).expect("possible").len(), 1);
-        assert_eq!(inherited.addresses(), [addresses[1]]);
+        assert_eq!(inherited.unnamed(), [addresses[3]]);
     }
 
     #[tokio::test]

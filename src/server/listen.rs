@@ -67,16 +67,17 @@ fn listen_for_all(
     sets: &mut [Listeners],
     kind: impl Fn(&mut Listeners) -> &mut Vec<TcpListener>,
 ) -> Result<(), BindError> {
-    let count = sets.len();
-    for index in 0..count {
-        let listener = match taken.get(index % taken.len().max(1)) {
-            Some(shared) => shared.try_clone(),
+    let mut shared = taken.iter().cycle();
+    for set in &mut *sets {
+        let listener = match shared.next() {
+            Some(listener) => listener.try_clone(),
             None => bind_one(address),
         };
         let listener = listener.map_err(|source| BindError { address, source })?;
         address = listener.local_addr().map_err(|source| BindError { address, source })?;
-        kind(&mut sets[index]).push(listener);
+        kind(set).push(listener);
     }
+    let count = sets.len();
     // More than there are workers: none may be left without somebody who accepts.
     for (index, listener) in taken.into_iter().enumerate().skip(count) {
         kind(&mut sets[index % count]).push(listener);
@@ -138,7 +139,7 @@ mod tests {
             let address = copies[0].listener.local_addr().expect("bound");
             let mut copies = Inherited::from(copies);
             let sets = bind(&any, &[], workers, &mut copies).expect("nothing has to be bound");
-            assert!(copies.is_empty());
+            assert!(copies.unnamed().is_empty());
             assert!(sets.iter().all(|set| !set.cleartext.is_empty()));
             assert_eq!(sets.iter().map(|set| set.cleartext.len()).sum::<usize>(), workers.max(inherited));
             assert!(sets.iter().flat_map(|set| &set.cleartext).all(|it| it.local_addr().expect("bound") == address));

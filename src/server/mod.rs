@@ -11,7 +11,7 @@ mod listen;
 mod scan;
 mod stream;
 
-pub use accept::{Port, SecurityNow, accept};
+pub use accept::{Port, TermsNow, accept};
 pub use connection::{Error, HeadLimits, Peer, Security, serve};
 pub use connections::{Connections, Patience, SWEEP};
 pub use inherited::{Inherited, Socket, Use, pass, receive};

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Command;
@@ -9,9 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Version;
+use http_body_util::BodyExt;
 use tokio::task::JoinSet;
 
-use crate::world::{BINARY, Behaviour, Client, Metrics, Origin, Proxy, RUN, Reply, Request, World, signal, soon};
+use crate::world::{
+    BINARY, Behaviour, Client, Consumer, Metrics, Origin, Proxy, RUN, Reply, Request, World, content, signal, soon,
+};
 
 const ENFORCED: &str = "stage = \"cutover\"\npercent = 50\nsteps = [20, 50]\nslo = 0.95\nblip = \"0s\"\nbake = \"0s\"\n\
                         min_samples = 50\noverdispersion = \"off\"\napprove = [50]\nkey = [\"header:x-user-id\"]";
@@ -53,6 +58,7 @@ impl Load {
                 asked
             });
         }
+        consumers.spawn(speak_http_2(address, Arc::clone(&going)));
         Self { going, consumers }
     }
 
@@ -61,6 +67,35 @@ impl Load {
         self.going.store(false, Ordering::Relaxed);
         soon("the last answers", self.consumers.join_all()).await.into_iter().sum()
     }
+}
+
+/// On one connection, until it is told that no more requests are taken there (GOAWAY), then on the next one.
+async fn speak_http_2(address: SocketAddr, going: Arc<AtomicBool>) -> u64 {
+    let mut asked = 0;
+    while going.load(Ordering::Relaxed) {
+        let Consumer::Http2(mut sender) = Consumer::connect(address, Version::HTTP_2).await else {
+            unreachable!("HTTP/2 was asked for")
+        };
+        while going.load(Ordering::Relaxed) && sender.ready().await.is_ok() {
+            let request = hyper::Request::get(format!("http://{address}/recommendations/1"));
+            let request = request.header("x-user-id", "user-1").body(content("", &[])).expect("valid");
+            match sender.try_send_request(request).await {
+                Ok(answer) => {
+                    assert_eq!(answer.status(), 200);
+                    let body = answer.into_body().collect().await.expect("a whole answer");
+                    assert_eq!(body.to_bytes(), Reply::rich().body);
+                    asked += 1;
+                }
+                Err(mut failed) => {
+                    let was_sent = failed.take_message().is_none();
+                    assert!(!was_sent, "request {asked} in HTTP/2: {:?}", failed.into_error());
+                    // The word came in between.
+                    break;
+                }
+            }
+        }
+    }
+    asked
 }
 
 fn is_at(percent: f64) -> impl Fn(&Metrics) -> bool {

@@ -129,7 +129,7 @@ async fn a_connection_that_rested_serves_on_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_resting_connection_keeps_its_limits() {
-    let (proxy, v1, _v2) = proxy("header_timeout = \"400ms\"\nidle_timeout = \"900ms\"\nmax_connections = 3").await;
+    let (proxy, v1, _v2) = proxy("header_timeout = \"400ms\"\nidle_timeout = \"2s\"\nmax_connections = 3").await;
     let mut rested = Raw::connect(proxy.address()).await;
     rested.write(ASK).await;
     assert_answer(&mut rested).await;

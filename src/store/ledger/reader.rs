@@ -31,19 +31,20 @@ impl Reader {
 
     /// Closes the file, for another process to open it; waits until nobody reads any more, at most for `patience`, and
     /// says whether that was enough. Only after the writing end was dropped, which would open it again.
-    pub fn close(&self, patience: Duration) -> bool {
+    pub async fn close(&self, patience: Duration) -> bool {
         let since = Instant::now();
         let Some(mut database) = replace(&self.0, None) else { return true };
         loop {
             match Arc::try_unwrap(database) {
-                Ok(closed) => {
-                    drop(closed);
+                // Here, and not wherever the last reader ends: the file is closed when this says so.
+                Ok(unread) => {
+                    drop(unread);
                     return true;
                 }
-                Err(in_use) if since.elapsed() < patience => database = in_use,
+                Err(read) if since.elapsed() < patience => database = read,
                 Err(_) => return false,
             }
-            std::thread::sleep(BETWEEN_LOOKS);
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
 
