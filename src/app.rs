@@ -14,9 +14,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Admin};
-use crate::config::{Handle, Problems, Watch, WatchedPaths};
+use crate::config::{Deployment, Handle, Problems, Watch, WatchedPaths};
 use crate::console::{self, Console};
 use crate::control::{Control, Files, OpenError};
+use crate::probing::{self, State, Step};
 use crate::proxy;
 use crate::server::{self, Listeners, Socket};
 use crate::store::{DataDir, DataDirError, Reader};
@@ -141,6 +142,7 @@ impl App {
         // The control plane outlives the workers, whose last reports close its inbox: it must not hold the sender.
         drop(shared);
         let applied = applied(watch.paths().clone(), limits);
+        tokio::spawn(probe_at_start(deployment));
         let (release, released) = watch::channel(false);
         let control = tokio::spawn(control.run(until_released(reported, released), nudged, applied));
         let ready = Arc::new(AtomicBool::new(true));
@@ -326,6 +328,21 @@ fn until_released(
 async fn ended(mut ending: watch::Receiver<bool>) {
     // An error means that the sender has gone, which is an end as well.
     let _ = ending.wait_for(|end| *end).await;
+}
+
+/// Says what is wrong with the way to each backend, if anything is and somebody wants to know; one dependency after the other.
+async fn probe_at_start(deployment: Arc<Deployment>) {
+    for dependency in deployment.dependencies.iter().filter(|_| deployment.startup_probe) {
+        let report = probing::check_connections(dependency).await;
+        for step in report.steps.iter().filter(|step| matches!(step.state, State::Failed | State::Warning)) {
+            let Step { backend, endpoint, name, finding, remedy, .. } = step;
+            let (step, remedy) = (name.as_str(), remedy.as_deref().unwrap_or_default());
+            tracing::warn!(dependency = dependency.name, %backend, endpoint, step, "{finding}; to mend it: {remedy}");
+        }
+        if report.passed {
+            tracing::info!(dependency = dependency.name, "startup probe: every backend can be reached");
+        }
+    }
 }
 
 fn worker_count(configured: usize) -> usize {

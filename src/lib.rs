@@ -14,7 +14,7 @@
 //! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`condition`] [`cap`] [`random`] | words |
 //! | 1 | [`bucket`] [`score`] [`gate`] | rules: pure, time is an argument |
 //! | 2 | [`config`] | as written, validated, live, watched |
-//! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] | adapters; siblings do not know each other |
+//! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] [`probing`] | adapters; siblings do not know each other |
 //! | 4 | [`proxy`] [`control`] [`admin`] | flows; they meet through the live configuration, the tally and the console |
 //! | | [`app`] [`cli`] | putting it together; the command line |
 //!
@@ -49,6 +49,7 @@ pub mod gate;
 pub mod hit_rate;
 pub mod outcome;
 pub mod percent;
+pub mod probing;
 pub mod proxy;
 pub mod random;
 pub mod refusal;

@@ -7,7 +7,10 @@ mod demo;
 mod drill;
 mod finish;
 mod history;
+mod lift;
+mod man;
 mod plan;
+mod probe;
 mod remote;
 mod report;
 mod run;
@@ -106,6 +109,14 @@ enum Command {
     /// Tell the migration so far: hit rates over time, steps, rollbacks, delivery figures
     #[command(after_help = "Example: crossfade report recommendations --format html > report.html")]
     Report(report::Arguments),
+    /// Ask V2 alone, step by step, and say what to mend (exit code 3: a step failed)
+    ///
+    /// DNS, TCP, TLS, ALPN, HTTP, credentials, then requests that are scored by the rules of their routes. Through a running
+    /// proxy, which records it, or with --config from this machine. Values of headers and bodies are never shown.
+    #[command(
+        after_help = "Example: crossfade probe recommendations --path /recommendations/1 --config config/crossfade.toml"
+    )]
+    Probe(probe::Arguments),
     /// Inject a fault into V2's calls for a bounded time, and tell how fast the gate sees it
     ///
     /// Refused (exit code 3) without enough traffic, or while something else is wrong; 3 as well when the fault is not detected.
@@ -115,6 +126,9 @@ enum Command {
     /// Prove that V1 is unused, and list what to retire (exit code 3: it is not, or nobody knows)
     #[command(after_help = "Example: crossfade finish recommendations --days 30")]
     Finish(finish::Arguments),
+    /// Rank the reasons why V2 falls back by the hit rate that mending each would give
+    #[command(after_help = "Example: crossfade lift recommendations")]
+    Lift(lift::Arguments),
     /// Tell why: the last verdicts, each in one sentence with its numbers
     #[command(after_help = "Example: crossfade why recommendations")]
     Why(why::Why),
@@ -156,6 +170,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = "Example: crossfade man --out /usr/share/man/man1")]
+    Man(man::Arguments),
 }
 
 /// Where a running proxy is asked.
@@ -257,9 +274,11 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Rollback(said) => remote::order(&said, Verb::Rollback),
         Command::Plan(args) => plan::plan(&args),
         Command::Report(args) => report::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Drill(args) => drill::drill(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Why(args) => why::why(&args),
+        Command::Lift(args) => lift::lift(&args),
         Command::History(args) => history::history(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),
@@ -269,6 +288,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut io::stdout());
             Ok(())
         }
+        Command::Man(args) => man::man(&args),
     }
 }
 

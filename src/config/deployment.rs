@@ -41,6 +41,8 @@ pub struct Deployment {
     pub workers: usize,
     /// Whether answers carry `crossfade-served-by` and `crossfade-rescued`.
     pub response_headers: bool,
+    /// Whether the connections to all backends are probed at the start, and what is found is logged; default no.
+    pub startup_probe: bool,
     /// What backends are told of the consumer.
     pub forwarded: Forwarded,
     /// The caps on everything that could grow.
@@ -327,6 +329,13 @@ pub struct Route {
     pub path: Option<PathPattern>,
     /// What counts as rich.
     pub rules: Rules,
+}
+
+impl Route {
+    /// The implied last route of every dependency: it takes what no other one takes, by the default rules.
+    pub fn other() -> Self {
+        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
+    }
 }
 
 /// The name of the implied route of every dependency.

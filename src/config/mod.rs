@@ -4,6 +4,7 @@ mod deployment;
 mod drill;
 mod forwarded;
 mod live;
+mod mapping;
 mod pattern;
 mod problem;
 mod read;
@@ -23,6 +24,7 @@ pub use deployment::{
 pub use drill::{Drill, Fault, Struck};
 pub use forwarded::{Forwarded, ForwardedStyle, Network, NotANetwork};
 pub use live::{Handle, Live, Plan, content_hash};
+pub use mapping::retain_headers;
 pub use pattern::{Captures, PathPattern};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{

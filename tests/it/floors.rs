@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["bucket", "gate", "score"],
     &["config"],
-    &["console", "server", "store", "telemetry", "upstream"],
+    &["console", "probing", "server", "store", "telemetry", "upstream"],
     &["admin", "control", "fleet", "proxy"],
     &["app"],
     &["cli"],

@@ -43,6 +43,7 @@ pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
         data_dir: root.get("data_dir", |value| path(value, folder)).unwrap_or_else(|| folder.join("data")),
         workers: root.count("workers", 0, 0),
         forwarded: root.get("forwarded", Value::table).map(forwarded).unwrap_or_default(),
+        startup_probe: root.get("startup", Value::table).is_some_and(startup_probe),
         response_headers: root.bool("response_headers", true),
         dependencies: dependencies(&mut root, folder, &limits),
         limits,
@@ -120,6 +121,13 @@ fn token(mut auth: Table<'_>, folder: &Path) -> Option<(PathBuf, Token)> {
     let file = auth.required("token_file", "token_file = \"admin.token\"");
     auth.finish();
     secret(&file?, folder).map(|(path, secret)| (path, Token::new(secret)))
+}
+
+/// `probe` of `[startup]`.
+fn startup_probe(mut table: Table<'_>) -> bool {
+    let probe = table.bool("probe", false);
+    table.finish();
+    probe
 }
 
 /// `trust` and `headers` of `[forwarded]`.

@@ -32,6 +32,8 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("workers = \"2\"\n$", "1:11", "`workers` cannot be a string: write a whole number"),
     ("workers = -1\n$", "1:11", "-1 is out of range"),
     ("workers = 1.5\n$", "1:11", "cannot be a float"),
+    ("startup = { prob = true }\n$", "1:13", "did you mean `probe`?"),
+    ("startup = { probe = 1 }\n$", "1:21", "write `true` or `false`"),
     ("response_headers = 1\n$", "1:20", "write `true` or `false`"),
     ("admin = \"localhost:8081\"\n$", "1:9", "is no address with a port"),
     ("admin = \"127.0.0.1:8080\"\n$", "1:9", "consumers are served on this address"),
