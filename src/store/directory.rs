@@ -24,7 +24,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("the data directory {} is in use by another process: stop it, or give this one a `data_dir` of its own", .0.display())]
+    #[error("the data directory {} is in use by another process: stop it, start this one with --take-over, or give it a `data_dir` of its own", .0.display())]
     InUse(PathBuf),
 }
 
