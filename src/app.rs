@@ -31,7 +31,7 @@ pub enum StartError {
     /// A listener cannot be bound.
     #[error(transparent)]
     Bind(#[from] server::BindError),
-    /// The data directory cannot be used.
+    /// Another process uses the data directory.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The ledger cannot be used.
@@ -82,7 +82,7 @@ impl App {
     pub async fn start(config: &Path, rollout: Option<PathBuf>) -> Result<Self, StartError> {
         let origin = Instant::now();
         let (files, deployment) = Files::open(config, rollout).map_err(StartError::Configuration)?;
-        let data_dir = DataDir::open(&deployment.data_dir)?;
+        let data_dir = DataDir::open_or_go_on(&deployment.data_dir)?;
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());
         let conditions = Arc::clone(&totals.lock().conditions);

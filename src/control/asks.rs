@@ -90,10 +90,7 @@ impl Control {
             let edits = self.set_migrations(BTreeMap::new(), false);
             applied(&self.files);
             self.publish();
-            let rollouts = Arc::clone(self.files.rollouts());
-            for (index, events) in edits {
-                self.record_all(index, &events, &self.cause(&rollouts));
-            }
+            self.record_edits(edits);
         }
         self.record_failures(&reloaded);
         self.save();

@@ -1,5 +1,6 @@
 //! The control plane: ten times a second it takes the workers' reports, judges, publishes, and records.
 
+mod adopt;
 mod asks;
 mod drill;
 mod files;

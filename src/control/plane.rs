@@ -17,7 +17,7 @@ use super::recorder::Recorder;
 use super::recording::{Now, Record};
 use super::show;
 use super::state::{self, Saved};
-use super::tell::Cause;
+use super::tell::{self, Cause};
 use crate::config::{Dependency, Handle, Live, Problems};
 use crate::console::{Desk, Status};
 use crate::revision::Revision;
@@ -99,7 +99,8 @@ impl Control {
         });
         let reader = ledger.reader();
         let last_event = state::first_numbers_after(found.last_event.max(saved.last_event), &found);
-        let record = Journal::new(last_event, state::past_events(&reader), desk.events.clone(), Arc::clone(&totals));
+        let past = state::past_events(&found.past);
+        let record = Journal::new(last_event, past, desk.events.clone(), Arc::clone(&totals));
         let revision = files.revision(saved.revision);
         let mut control = Self {
             files,
@@ -120,7 +121,8 @@ impl Control {
             _data_dir: data_dir,
         };
         control.count_reload(&reloaded);
-        control.set_migrations(saved.migrations, true);
+        let edits = control.set_migrations(saved.migrations, true);
+        control.record_edits(edits);
         control.save();
         // A disk that does not answer holds up nothing but what has to be recorded first.
         if let Ok(landed) = tokio::time::timeout(PROMISE, control.outbox.landed()).await {
@@ -187,7 +189,7 @@ impl Control {
             loop {
                 self.pump();
                 let landed = self.outbox.landed().await;
-                let is_last = landed.number >= last || landed.written.is_err();
+                let is_last = landed.number >= last || (landed.written.is_none() && landed.found.is_none());
                 self.land(landed);
                 if is_last {
                     break;
@@ -200,26 +202,37 @@ impl Control {
     }
 
     /// A batch is on the disk, or is not.
-    fn land(&mut self, Landed { number, written }: Landed) {
-        if let Ok(events) = written {
+    fn land(&mut self, Landed { number, written, found }: Landed) {
+        if let Some(events) = written {
             self.take_effect(number);
             for event in events {
                 self.record.announce(event);
             }
         } else {
-            let mut ids = Vec::new();
-            for (index, migration) in self.migrations.iter_mut().enumerate() {
-                if let Some(withdrawn) = migration.failed(number) {
-                    self.recorder.put(&Record::Fell(index));
-                    ids.extend(withdrawn);
-                }
-            }
-            self.outbox.withdraw(&ids);
-            self.record.withdraw(&ids);
+            self.withdraw_rises(number);
             self.show();
+        }
+        if let Some(found) = found {
+            self.adopt(&found);
         }
         self.keep_promises(|promise| promise.batch <= number);
         self.pump();
+    }
+
+    /// Steps up that could not be recorded do not happen. Their events have numbers, which say so now: a gap would look like
+    /// a loss, and nobody knows what of the batch is on the disk.
+    fn withdraw_rises(&mut self, batch: u64) {
+        let why = self.outbox.trouble().unwrap_or_else(|| "it was just opened again".to_owned());
+        let second = self.second();
+        for (index, migration) in self.migrations.iter_mut().enumerate() {
+            let Some(events) = migration.failed(batch) else { continue };
+            self.recorder.put(&Record::Fell(index));
+            for event in events {
+                let instead = tell::not_risen(event, &why);
+                self.record.replace(&instead, second);
+                self.outbox.replace(instead);
+            }
+        }
     }
 
     /// What waited for this batch is in force.
@@ -309,9 +322,11 @@ impl Control {
         let rollouts = Arc::clone(self.files.rollouts());
         let cause = Cause { evidence: outcome.evidence, ..self.cause(&rollouts) };
         let batch = self.outbox.next();
-        let told = self.record_all(index, &outcome.events, &cause);
         if outcome.rise.is_some() {
-            self.migrations[index].begin_rise(batch, told.iter().map(|event| event.id).collect());
+            let told = self.record_rise(index, &outcome.events, &cause);
+            self.migrations[index].begin_rise(batch, told);
+        } else {
+            self.record_all(index, &outcome.events, &cause);
         }
         self.save();
         self.show();
@@ -353,6 +368,9 @@ impl Control {
     /// Puts together what people and Prometheus see.
     pub(super) fn show(&mut self) {
         let (second, unix_s) = (self.second(), unix_now());
+        for event in self.migrations.iter_mut().flat_map(Migration::take_happened) {
+            self.record.confirm(&event, second);
+        }
         let mut totals = self.totals.lock();
         let ((waiting, lost), trouble) = (self.outbox.waiting_and_lost(), self.outbox.trouble());
         totals.ledger = Some(LedgerTotals { is_writable: trouble.is_none(), waiting, lost });

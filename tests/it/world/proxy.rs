@@ -251,9 +251,12 @@ impl Log {
 }
 
 impl Process {
-    async fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
-            .args(["run", "--config", "crossfade.toml"])
+    /// With files that may not grow beyond so many bytes, where that is wanted.
+    async fn start(folder: &Path, file_size: Option<u64>) -> Self {
+        let limit = file_size.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut child = Command::new("prlimit")
+            .arg(format!("--fsize={limit}:unlimited"))
+            .args([env!("CARGO_BIN_EXE_crossfade"), "run", "--config", "crossfade.toml"])
             .current_dir(folder)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -515,7 +518,21 @@ impl Proxy {
     /// Starts the process again in the same folder; the ports are new ones.
     pub(crate) async fn restart(&mut self) {
         drop(self.process.take());
-        self.process = Some(Process::start(self.files.path()).await);
+        self.process = Some(Process::start(self.files.path(), None).await);
+    }
+
+    /// The same on a disk that takes nothing.
+    pub(crate) async fn restart_with_full_disk(&mut self) {
+        drop(self.process.take());
+        self.process = Some(Process::start(self.files.path(), Some(1)).await);
+    }
+
+    /// Renames the data folder, or gives it its name back in place of what has it now.
+    pub(crate) fn move_data(&self, away: bool) {
+        let (data, aside) = (self.files.path().join("data"), self.files.path().join("aside"));
+        let moved =
+            if away { fs::rename(data, aside) } else { fs::remove_file(&data).and_then(|()| fs::rename(aside, data)) };
+        moved.expect("the folder is writable");
     }
 
     /// Overwrites every file of the data folder with something else.
