@@ -4,6 +4,7 @@ mod access;
 mod drill;
 mod events;
 mod finish;
+mod lift;
 mod openapi;
 mod page;
 mod past;

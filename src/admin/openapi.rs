@@ -35,6 +35,13 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/api/v1/dependencies/{name}/report", "The migration so far, with its DORA figures.", &[], JSON),
     Operation(
         "get",
+        "/api/v1/dependencies/{name}/lift",
+        "Why V2 fell back in the last hour, by route, and what mending each reason would give.",
+        &[],
+        JSON,
+    ),
+    Operation(
+        "get",
         "/api/v1/events",
         "What happens, as server-sent events; Last-Event-ID resumes from the ledger.",
         &["last_event_id"],

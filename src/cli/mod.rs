@@ -7,6 +7,7 @@ mod demo;
 mod drill;
 mod finish;
 mod history;
+mod lift;
 mod plan;
 mod remote;
 mod report;
@@ -113,6 +114,9 @@ enum Command {
     /// Prove that V1 is unused, and list what to retire (exit code 3: it is not, or nobody knows)
     #[command(after_help = "Example: crossfade finish recommendations --days 30")]
     Finish(finish::Arguments),
+    /// Rank the reasons why V2 falls back by the hit rate that mending each would give
+    #[command(after_help = "Example: crossfade lift recommendations")]
+    Lift(lift::Arguments),
     /// Tell why: the last verdicts, each in one sentence with its numbers
     #[command(after_help = "Example: crossfade why recommendations")]
     Why(why::Why),
@@ -258,6 +262,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Drill(args) => drill::drill(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Why(args) => why::why(&args),
+        Command::Lift(args) => lift::lift(&args),
         Command::History(args) => history::history(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),

@@ -329,6 +329,13 @@ pub struct Route {
     pub rules: Rules,
 }
 
+impl Route {
+    /// The implied last route of every dependency: it takes what no other one takes, by the default rules.
+    pub fn other() -> Self {
+        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
+    }
+}
+
 /// The name of the implied route of every dependency.
 pub const OTHER: &str = "other";
 

@@ -120,7 +120,7 @@ impl Asked<'_> {
         let route = &self.target.routes[self.route];
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
-        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
@@ -148,7 +148,7 @@ impl Asked<'_> {
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
-        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
         let leg = Leg::new(self.target, &pair, backend, &method, conditional);
@@ -225,7 +225,7 @@ impl Asked<'_> {
             called => called,
         };
         let called = called.map(|answering| {
-            let capture = self.capture(&pair, &answering, rescue.is_some());
+            let capture = self.capture(&leg, &answering, rescue.is_some());
             let head = answering.head.clone();
             let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
             (answering, complete)
@@ -273,8 +273,8 @@ impl Asked<'_> {
     }
 
     /// An answer that may have to be served after it was scored is kept whatever the rules look at.
-    fn capture(&self, pair: &Pair, answering: &Answering, held: bool) -> Capture {
-        let scorer = &pair.route().scorer;
+    fn capture(&self, leg: &Leg, answering: &Answering, held: bool) -> Capture {
+        let (pair, scorer) = (&leg.pair, leg.pair.route().scorer(leg.backend));
         if held || scorer.needs_body(answering.head.status, &answering.head.headers) {
             Capture::new(self.worker, pair)
         } else {

@@ -22,6 +22,7 @@ mod shadow;
 mod strict;
 mod tee;
 mod trace;
+mod trial;
 mod upgrade;
 mod upload;
 mod view;

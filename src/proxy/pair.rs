@@ -11,7 +11,7 @@ use super::view::{RouteView, View};
 use crate::backend::{Backend, Role};
 use crate::config::Limits;
 use crate::outcome::{Cause, Outcome};
-use crate::score::{Score, settle};
+use crate::score::{Beside, Failed, Finding, Flaws, Score, settle};
 use crate::skip::Skip;
 use crate::upstream::{Retrying, UpstreamError};
 
@@ -26,6 +26,10 @@ pub(super) struct Pair {
     /// An `exclude` rule matched the request: whatever comes back is in no hit rate.
     excluded: bool,
     legs: RefCell<[Leg; 2]>,
+    /// What is wrong with each answer that was scored.
+    flaws: Cell<[Flaws; 2]>,
+    /// V2's fallback is counted with its flaws, or there is none.
+    is_told: Cell<bool>,
     /// Whose answer the consumer gets; `None` while that is not decided.
     served: Cell<Option<Backend>>,
     /// The answer is there, and waits for a consumer that reads slowly.
@@ -96,6 +100,8 @@ impl Pair {
             started,
             excluded,
             legs: RefCell::new(legs),
+            flaws: Cell::default(),
+            is_told: Cell::new(false),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
             owes_content: Cell::new(false),
@@ -196,12 +202,15 @@ impl Pair {
     }
 
     /// One answer is scored. Counts what is known now: this leg, the other one if it waited for this, and the pair.
-    pub(super) fn score(&self, backend: Backend, score: Score) {
+    pub(super) fn score(&self, backend: Backend, finding: impl Into<Finding>) {
         if self.legs.borrow()[backend as usize] != Leg::Pending {
             return;
         }
-        let score = if self.excluded { Score::Excluded(Cause::Rule) } else { score };
-        self.legs.borrow_mut()[backend as usize] = Leg::Scored(score);
+        let finding = if self.excluded { Score::Excluded(Cause::Rule).into() } else { finding.into() };
+        self.legs.borrow_mut()[backend as usize] = Leg::Scored(finding.score);
+        let mut flaws = self.flaws.get();
+        flaws[backend as usize] = finding.flaws;
+        self.flaws.set(flaws);
         self.count_what_is_known();
     }
 
@@ -251,6 +260,28 @@ impl Pair {
         if let ([Leg::Counted(v1), Leg::Counted(v2)], true) = (after, before != after) {
             self.count_pair(v1, v2);
         }
+        self.tell_failure(after);
+    }
+
+    /// Counts V2's fallback with all that is wrong with it, once it is known how V1 fared.
+    fn tell_failure(&self, [v1, v2]: [Leg; 2]) {
+        let v1 = match v1 {
+            Leg::Pending | Leg::Scored(_) => return,
+            Leg::NotCalled | Leg::Counted(Outcome::Excluded(_)) => Beside::Nothing,
+            Leg::Counted(Outcome::Rich) => Beside::Rich,
+            Leg::Counted(Outcome::Fallback(cause)) => Beside::Fallback(self.flaws(Backend::V1, cause)),
+        };
+        let Leg::Counted(Outcome::Fallback(cause)) = v2 else { return };
+        if !self.probe && !self.is_told.replace(true) {
+            let flaws = self.flaws(Backend::V2, cause);
+            self.route.tally().failures.count(Failed { flaws, v1 }, 1);
+        }
+    }
+
+    /// What is wrong with a fallback: what was found, or that the other backend proves it wrong.
+    fn flaws(&self, backend: Backend, cause: Cause) -> Flaws {
+        let found = self.flaws.get()[backend as usize];
+        if found.is_empty() { Flaws::only(cause as usize) } else { found }
     }
 
     fn count(&self, backend: Backend, outcome: Outcome) {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::capture::Capture;
 use super::pair::Pair;
 use crate::backend::Backend;
-use crate::score::{Answer, GRPC_STATUS, Score, is_grpc};
+use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
@@ -68,8 +68,8 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// The score of the answer.
-    pub(super) fn score(&self) -> Score {
+    /// What the answer is worth.
+    pub(super) fn score(&self) -> Finding {
         let answer = Answer {
             method: &self.head.method,
             conditional: self.head.conditional,
@@ -79,7 +79,7 @@ impl Complete {
             body: self.capture.body(),
             head_latency: self.head.latency,
         };
-        self.pair.route().scorer.score(&answer, self.pair.limits().score_body)
+        self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body)
     }
 }
 

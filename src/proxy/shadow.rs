@@ -13,7 +13,9 @@ use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
+use super::trial;
 use super::worker::Worker;
+use crate::outcome::Cause;
 use crate::score::Score;
 use crate::skip::Skip;
 use crate::upstream::UpstreamError;
@@ -40,13 +42,24 @@ impl Shadow {
         tokio::task::spawn_local(async move {
             let worker = Rc::clone(&presence.worker);
             let streams = Cell::new(false);
+            let kept = worker.trials().keep(&self.leg, &self.request, begun);
             let collecting = collect(&worker, &self.leg, self.request, due, &streams);
-            match tokio::time::timeout_at(due.into(), collecting).await {
-                Ok(Ok(collected)) => hand_over(&worker, collected, listener),
-                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
+            let failed = match tokio::time::timeout_at(due.into(), collecting).await {
+                Ok(Ok(collected)) => {
+                    let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
+                    hand_over(&worker, collected, listener);
+                    failed
+                }
                 // Its head came in time, and nobody can say that more should have come.
-                Err(_) if streams.get() => self.leg.pair.skip(Skip::NotMirrorable),
+                Err(_) if streams.get() => {
+                    self.leg.pair.skip(Skip::NotMirrorable);
+                    None
+                }
+                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
                 Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
+            };
+            if let Some(cause) = failed {
+                trial::run(&worker, &self.leg, kept, cause).await;
             }
             drop(presence);
         });
@@ -86,13 +99,18 @@ fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Se
     let _ = listener.send(collected);
 }
 
-fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
+/// Counts a shadow without an answer; the cause, where that is its backend's.
+fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) -> Option<Cause> {
     match fate.and_then(CopyFate::cut) {
         Some(reason) => leg.pair.skip(reason),
         // Its copy waits for the consumer, as the primary does.
         None if fate.is_some() && leg.pair.is_consumers(error) => leg.pair.skip(Skip::Aborted),
-        None => leg.pair.score(leg.backend, Score::Fallback(error.cause())),
+        None => {
+            leg.pair.score(leg.backend, Score::Fallback(error.cause()));
+            return Some(error.cause());
+        }
     }
+    None
 }
 
 /// A shadow under way; counted out however it ends.

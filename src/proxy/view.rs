@@ -41,14 +41,25 @@ pub(super) struct Target {
 /// One route: its rules, and what this worker counted on it.
 pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
-    pub(super) scorer: Scorer,
+    /// One for each backend; shared with the threads that score what takes long.
+    scorers: [Arc<Scorer>; 2],
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorer: Scorer) -> Rc<Self> {
-        Rc::new(Self { id: Arc::new(id), scorer, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2]) -> Rc<Self> {
+        Rc::new(Self { id: Arc::new(id), scorers, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    }
+
+    /// The rules that the answers of a backend are held against.
+    pub(super) fn scorer(&self, backend: Backend) -> &Arc<Scorer> {
+        &self.scorers[backend as usize]
+    }
+
+    /// Whether answers are scored as this route wants it.
+    fn is_for(&self, route: &config::Route) -> bool {
+        *self.scorer(Backend::V1).rules() == route.rules
     }
 
     /// The tally to count into; not to be held across a wait.
@@ -99,7 +110,7 @@ impl View {
 
 fn nowhere() -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, Scorer::new(crate::score::Rules::default()))
+    RouteView::new(id, scorers(&config::Route::other()))
 }
 
 impl Target {
@@ -141,13 +152,18 @@ fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Gro
     Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
+fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
+    let scorer = Arc::new(Scorer::new(route.rules.clone()));
+    [Arc::clone(&scorer), scorer]
+}
+
 fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
-            Some(known) if *known.scorer.rules() == route.rules => Rc::clone(known),
-            _ => RouteView::new(id, Scorer::new(route.rules.clone())),
+            Some(known) if known.is_for(route) => Rc::clone(known),
+            _ => RouteView::new(id, scorers(route)),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

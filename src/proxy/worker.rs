@@ -16,7 +16,9 @@ use tokio::time::MissedTickBehavior;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
+use super::trial::Trials;
 use super::view::{Ground, View};
+use crate::backend::Backend;
 use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
@@ -101,6 +103,7 @@ pub(super) struct Worker {
     /// Views whose requests or shadows may still count something.
     old_views: RefCell<Vec<Weak<View>>>,
     scoring: Queue,
+    trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
@@ -119,6 +122,7 @@ impl Worker {
             view: RefCell::new(view),
             old_views: RefCell::default(),
             scoring: Queue::default(),
+            trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
@@ -188,6 +192,11 @@ impl Worker {
         self.random.next()
     }
 
+    /// Second tries of shadows, only to know.
+    pub(super) const fn trials(&self) -> &Trials {
+        &self.trials
+    }
+
     /// A random number in `0..100_000`.
     pub(super) fn draw(&self) -> u32 {
         self.random.below(crate::bucket::BUCKETS)
@@ -249,7 +258,8 @@ impl Worker {
         for view in views {
             for route in view.routes() {
                 if let Some(tally) = route.take_tally() {
-                    reports.push(Report { route: Arc::clone(&route.id), tally });
+                    let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+                    reports.push(Report { route: Arc::clone(&route.id), catalogue, tally });
                 }
             }
         }

@@ -1,16 +1,22 @@
 //! What counts as rich: one answer in, its worth out. Pure; time and sizes are arguments.
 
+mod advice;
 mod answer;
 mod decode;
+mod flaws;
 mod grpc;
+mod lift;
 mod pointer;
 mod probe;
 mod rules;
 mod scorer;
 mod settle;
 
+pub use advice::{RetryAdvice, Saved, TRIAL_BACKOFF, Trials};
 pub use answer::{Answer, Body, is_conditional};
+pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
+pub use lift::{Beside, Counted, Failed, Lift, Quadrants, Row};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
 pub use scorer::Scorer;

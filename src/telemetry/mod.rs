@@ -1,6 +1,7 @@
 //! What is measured: workers count, the control plane sums up, a scrape reads.
 
 mod exposition;
+mod failures;
 mod histogram;
 mod labels;
 pub mod metrics;
@@ -11,6 +12,7 @@ mod totals;
 mod window;
 
 pub use exposition::{CONTENT_TYPE, expose};
+pub use failures::{FailureWindow, Failures};
 pub use histogram::Histogram;
 pub use labels::{Code, Direction, ServedBy};
 pub use minutes::Minute;

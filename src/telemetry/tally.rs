@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failures::Failures;
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
 use super::labels::{Code, Direction, ServedBy};
 use crate::backend::{Backend, Role};
@@ -14,6 +15,7 @@ use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
 use crate::refusal::Refusal;
 use crate::retry::Retry;
+use crate::score::{Catalogue, Trials};
 use crate::skip::Skip;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
@@ -34,6 +36,8 @@ pub struct RouteId {
 pub struct Report {
     /// Which route.
     pub route: Arc<RouteId>,
+    /// What the numbers of its flaws mean.
+    pub catalogue: Arc<Catalogue>,
     /// What was counted.
     pub tally: Box<Tally>,
 }
@@ -65,6 +69,10 @@ pub struct Tally {
     pub shadow_in_flight: i64,
     /// Bytes of copies taken less bytes given back.
     pub shadow_memory: i64,
+    /// V2's fallbacks, with all that is wrong with them.
+    pub failures: Failures,
+    /// V2's failures that were tried once more, only to know.
+    pub trials: Trials,
     cohorts: Vec<(u64, Counts)>,
 }
 
@@ -153,7 +161,8 @@ impl Tally {
         &self.cohorts
     }
 
-    /// Adds a report of a worker to a sum of reports. Cohorts are evidence for once, and are not kept.
+    /// Adds a report of a worker to a sum of reports. Cohorts are evidence for once, failures
+    /// and trials are kept by the hour elsewhere: none of them is in the sum.
     pub fn merge(&mut self, report: &Self) {
         self.received += report.received;
         add_rows(&mut self.requests, &report.requests);

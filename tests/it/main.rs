@@ -14,6 +14,7 @@ mod grpc;
 mod h2;
 mod hostile;
 mod ledger;
+mod lift;
 mod origins;
 mod overload;
 mod page;

@@ -24,12 +24,7 @@ pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -
         fit::check(table, &read, surroundings);
     }
     let routes = read.into_iter().map(|(_, route)| route);
-    routes.chain(std::iter::once(other())).collect()
-}
-
-/// The implied route of every dependency.
-fn other() -> Route {
-    Route { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
+    routes.chain(std::iter::once(Route::other())).collect()
 }
 
 fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>) -> Option<Route> {
