@@ -2,6 +2,7 @@
 
 mod adopt;
 mod asks;
+mod clock;
 mod drill;
 mod files;
 mod fit;

@@ -5,7 +5,9 @@
 //! later one, [has landed](Outbox::landed).
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::console::{Event, PastVerdict};
 use crate::store::{Batch, Block, Found, Ledger, NotWritten, Receipt};
@@ -145,6 +147,12 @@ impl Outbox {
     pub(super) fn waiting_and_lost(&self) -> (u64, u64) {
         let waiting = self.events.records.len() + self.verdicts.records.len() + self.minutes.records.len();
         (waiting as u64, self.lost)
+    }
+
+    /// A batch is at the disk.
+    #[cfg(test)]
+    pub(super) const fn is_flying(&self) -> bool {
+        self.flying.is_some()
     }
 
     /// Whether the next batch is due, and the disk is free.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::clock::{Clock, TICK};
 use super::files::Files;
 use super::journal::Journal;
 use super::migration::{Effect, Migration};
@@ -21,11 +22,9 @@ use super::tell::{self, Cause};
 use crate::config::{Dependency, Handle, Live, Problems};
 use crate::console::{Desk, Status};
 use crate::revision::Revision;
-use crate::store::{DataDir, Ledger, LedgerError, Reader};
+use crate::store::{DataDir, Found, Ledger, LedgerError, Reader};
 use crate::telemetry::{LedgerTotals, Report, Totals};
 
-/// The time between two looks of the judge.
-const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks of people: gauges, status, windows.
 const SHOW_EACH: u64 = 5;
 /// Ticks between two saves of evidence; what the gate allows is saved at once.
@@ -53,9 +52,7 @@ pub struct Control {
     pub(super) last_verdict: u64,
     /// Those who asked for something, and are told once it is recorded.
     pub(super) promises: Vec<Promise>,
-    pub(super) origin: Instant,
-    /// Nobody else writes there while this is held.
-    pub(super) _data_dir: DataDir,
+    pub(super) clock: Clock,
 }
 
 /// An answer that is given when a batch is on the disk; or without it, when that takes too long.
@@ -80,13 +77,24 @@ impl Control {
     /// # Errors
     /// As [`OpenError`] tells.
     pub async fn open(
-        mut files: Files,
+        files: Files,
         data_dir: DataDir,
         desk: Desk,
         totals: Arc<Totals>,
-        origin: Instant,
+        origin: std::time::Instant,
     ) -> Result<Self, OpenError> {
-        let (ledger, found) = Ledger::open(&data_dir).map_err(OpenError::Ledger)?;
+        let opened = Ledger::open(&data_dir).map_err(OpenError::Ledger)?;
+        Self::begin(files, opened, desk, totals, Clock::since(origin)).await
+    }
+
+    /// The same with a ledger that is open.
+    pub(super) async fn begin(
+        mut files: Files,
+        (ledger, found): (Ledger, Found),
+        desk: Desk,
+        totals: Arc<Totals>,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         let saved = found.state.as_deref().and_then(state::read);
         let last_good = saved.as_ref().map(|saved| saved.rollout.as_str());
         let reloaded = files.open_rollout(last_good).map_err(OpenError::Rollout)?;
@@ -117,8 +125,7 @@ impl Control {
             ledger: reader,
             last_verdict: state::first_numbers_after(found.last_verdict, &found),
             promises: Vec::new(),
-            origin,
-            _data_dir: data_dir,
+            clock,
         };
         control.count_reload(&reloaded);
         let edits = control.set_migrations(saved.migrations, true);
@@ -202,7 +209,7 @@ impl Control {
     }
 
     /// A batch is on the disk, or is not.
-    fn land(&mut self, Landed { number, written, found }: Landed) {
+    pub(super) fn land(&mut self, Landed { number, written, found }: Landed) {
         if let Some(events) = written {
             self.take_effect(number);
             for event in events {
@@ -268,7 +275,7 @@ impl Control {
         self.save();
     }
 
-    fn take(&mut self, reports: &[Report]) {
+    pub(super) fn take(&mut self, reports: &[Report]) {
         let second = self.second();
         let mut totals = self.totals.lock();
         for report in reports {
@@ -280,7 +287,7 @@ impl Control {
         }
     }
 
-    fn tick(&mut self, beats: u64) {
+    pub(super) fn tick(&mut self, beats: u64) {
         let moment = self.moment();
         let unix_s = moment.unix_s;
         let may_rise = self.outbox.trouble().is_none();
@@ -333,7 +340,7 @@ impl Control {
     }
 
     pub(super) fn moment(&self) -> Now {
-        Now { tick: self.now(), unix_s: unix_now() }
+        self.clock.now()
     }
 
     /// Puts in force what files and ladders say; each request from now on sees all of it.
@@ -367,7 +374,7 @@ impl Control {
 
     /// Puts together what people and Prometheus see.
     pub(super) fn show(&mut self) {
-        let (second, unix_s) = (self.second(), unix_now());
+        let (second, unix_s) = (self.second(), self.clock.unix_s());
         for event in self.migrations.iter_mut().flat_map(Migration::take_happened) {
             self.record.confirm(&event, second);
         }
@@ -390,15 +397,7 @@ impl Control {
         }));
     }
 
-    fn now(&self) -> u64 {
-        self.origin.elapsed().as_millis() as u64 / TICK.as_millis() as u64
-    }
-
     pub(super) fn second(&self) -> u64 {
-        self.origin.elapsed().as_secs()
+        self.clock.second()
     }
-}
-
-pub(super) fn unix_now() -> i64 {
-    Timestamp::now().as_second()
 }

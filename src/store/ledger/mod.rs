@@ -6,6 +6,8 @@
 //!
 //! The ledger knows keys, order and bytes; what the bytes mean is the business of those who write and read them.
 
+#[cfg(test)]
+mod faulty;
 mod medium;
 mod prune;
 mod reader;
@@ -20,6 +22,8 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use faulty::Disk;
 pub use reader::{Reader, Span};
 pub use tables::FORMAT;
 pub use writer::{Batch, NotWritten};
@@ -111,6 +115,13 @@ impl Ledger {
         let medium = InDirectory::new(data_dir);
         let (ledger, found) = Self::on(medium, data_dir.gate_state(), data_dir.recording(), PATIENCE)?;
         Ok((Self { lock: Some(Arc::clone(data_dir.lock())), ..ledger }, found))
+    }
+
+    /// On a disk that a test has in hand.
+    #[cfg(test)]
+    pub(crate) fn on_disk(disk: &Disk, data_dir: &std::path::Path) -> (Self, Found) {
+        let (old_state, recording) = (data_dir.join("gate.state"), data_dir.join("recording"));
+        Self::on(disk.clone(), old_state, recording, PATIENCE).expect("no version but this one wrote it")
     }
 
     fn on(
