@@ -44,7 +44,7 @@ pub enum StartError {
     /// A listener cannot be bound.
     #[error(transparent)]
     Bind(#[from] server::BindError),
-    /// The data directory cannot be used.
+    /// Another process uses the data directory.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The ledger cannot be used.
@@ -120,7 +120,7 @@ impl App {
         let origin = Instant::now();
         let (files, deployment) = Files::open(config, rollout).map_err(StartError::Configuration)?;
         let (mut inherited, predecessor) = inherit(from, &deployment.data_dir).await?;
-        let data_dir = DataDir::open(&deployment.data_dir)?;
+        let data_dir = DataDir::open_or_go_on(&deployment.data_dir)?;
         let door = open_door(&deployment.data_dir);
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());

@@ -92,10 +92,10 @@ async fn a_report_tells_hit_rates_steps_and_figures() {
     assert!(page.contains("<svg") && !page.contains("<script"), "{page}");
     assert!(stdout(&proxy, &["report", "recs"]).await.contains("| V1 | 100.00 % | 40 |"));
     assert!(stdout(&proxy, &["history", "recs", "--since", "1h", "--kind", "rollback"]).await.contains("30 -> 0 %"));
-    // What the gate observed meanwhile is there as well.
-    let history = stdout(&proxy, &["history", "recs", "--output", "json"]).await;
-    let of_people = |line: &&str| line.contains("\"kind\":\"edit\"") || line.contains("\"kind\":\"rollback\"");
-    assert_eq!(history.lines().filter(of_people).count(), 2, "{history}");
+    let lines = stdout(&proxy, &["history", "recs", "--output", "json"]).await;
+    // Whether the gate saw V2's fallbacks before the edit is a matter of a tick.
+    let by_people = lines.lines().filter(|line| !line.contains("\"by\":\"gate\""));
+    assert_eq!(by_people.count(), 2, "{lines}");
     assert!(stdout(&proxy, &["why", "recs"]).await.contains("insufficient (no_data)"));
 }
 

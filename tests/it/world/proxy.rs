@@ -271,6 +271,13 @@ impl Process {
         Self::start_as(command, folder).await
     }
 
+    /// With files that may not grow beyond one byte.
+    async fn start_on_full_disk(folder: &Path) -> Self {
+        let mut command = Command::new("prlimit");
+        command.args(["--fsize=1:unlimited", BINARY]).args(RUN);
+        Self::start_as(command, folder).await
+    }
+
     async fn start_as(mut command: Command, folder: &Path) -> Self {
         let mut child = command
             .current_dir(folder)
@@ -558,6 +565,20 @@ impl Proxy {
     pub(crate) async fn restart(&mut self) {
         drop(self.process.take());
         self.process = Some(Process::start(self.files.path(), &[]).await);
+    }
+
+    /// The same on a disk that takes nothing.
+    pub(crate) async fn restart_with_full_disk(&mut self) {
+        drop(self.process.take());
+        self.process = Some(Process::start_on_full_disk(self.files.path()).await);
+    }
+
+    /// Renames the data folder, or gives it its name back in place of what has it now.
+    pub(crate) fn move_data(&self, away: bool) {
+        let (data, aside) = (self.files.path().join("data"), self.files.path().join("aside"));
+        let moved =
+            if away { fs::rename(data, aside) } else { fs::remove_file(&data).and_then(|()| fs::rename(aside, data)) };
+        moved.expect("the folder is writable");
     }
 
     /// Overwrites every file of the data folder with something else.
