@@ -2,12 +2,15 @@
 
 mod account;
 mod capture;
+mod entity_tag;
 mod exchange;
 mod fault;
 mod forwarded;
 mod head;
 mod hops;
 mod interim;
+#[cfg_attr(not(test), expect(dead_code, reason = "the scoring of the next commits runs in it"))]
+mod lane;
 mod leg;
 mod pair;
 mod pick;
@@ -16,6 +19,8 @@ mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod reshape;
+mod sampling;
 mod scoring;
 mod service;
 mod shadow;

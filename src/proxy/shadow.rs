@@ -94,8 +94,7 @@ fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Se
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle();
     let _ = listener.send(collected);
 }
 

@@ -13,6 +13,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::lane::Lane;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
@@ -25,7 +26,8 @@ use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
-use crate::telemetry::Report;
+use crate::study::Feed;
+use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -35,6 +37,8 @@ const FAREWELL: u32 = 3;
 
 /// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
 const SHADOWS_UP_TO: usize = 80;
+/// The percentage of `shadow_in_flight` beyond which no call begins that only measures noise: it goes before shadows do.
+const NOISE_UP_TO: usize = 50;
 
 /// What all workers share.
 pub struct Shared {
@@ -48,8 +52,15 @@ pub struct Shared {
     pub shadow_in_flight: Cap,
     /// Bytes of all copies.
     pub shadow_memory: Arc<Cap>,
+    /// Bytes of all answers that are being mapped.
+    pub map_memory: Arc<Cap>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
+    /// Where rules run that may take a while.
+    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
+    pub(super) lane: Lane,
+    /// Where exchanges go that are worth a look.
+    pub feed: Feed,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
     /// When tick 0 began.
@@ -60,7 +71,14 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing in use yet; the caps are those of the configuration.
-    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>, conditions: Arc<Conditions>) -> Self {
+    pub fn new(
+        live: Handle,
+        origin: Instant,
+        reports: mpsc::Sender<Vec<Report>>,
+        conditions: Arc<Conditions>,
+        lane: Arc<LaneCounts>,
+        feed: Feed,
+    ) -> Self {
         let limits = live.load().deployment.limits.clone();
         Self {
             live,
@@ -68,7 +86,10 @@ impl Shared {
             in_flight: Cap::new(limits.max_in_flight),
             shadow_in_flight: Cap::new(limits.shadow_in_flight),
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
+            lane: Lane::new(lane),
+            feed,
             panics: AtomicU64::new(0),
             origin,
             reports,
@@ -81,6 +102,8 @@ impl Shared {
         self.in_flight.set_most(limits.max_in_flight);
         self.shadow_in_flight.set_most(limits.shadow_in_flight);
         self.shadow_memory.set_most(limits.shadow_memory);
+        self.feed.set_memory(limits.shadow_memory);
+        self.map_memory.set_most(limits.map_memory);
     }
 
     /// The tick in which an instant lies.
@@ -103,8 +126,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     ground: Ground,
     view: RefCell<Rc<View>>,
-    /// Views whose requests or shadows may still count something.
-    old_views: RefCell<Vec<Weak<View>>>,
+    /// Views whose requests or shadows may still count something, or have done so since the last report.
+    old_views: RefCell<Vec<Rc<View>>>,
     scoring: Queue,
     trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
@@ -117,7 +140,8 @@ pub(super) struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
-        let ground = Ground { conditions: Arc::clone(&shared.conditions), checks: index == 0 };
+        let (conditions, feed) = (Arc::clone(&shared.conditions), shared.feed.clone());
+        let ground = Ground { conditions, checks: index == 0, feed };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
@@ -142,7 +166,7 @@ impl Worker {
     fn renew(&self, old: &Rc<View>) -> Rc<View> {
         let live: Arc<Live> = self.shared.live.load();
         let view = Rc::new(View::new(live, Some(old), &self.ground));
-        self.old_views.borrow_mut().push(Rc::downgrade(old));
+        self.old_views.borrow_mut().push(Rc::clone(old));
         *self.view.borrow_mut() = Rc::clone(&view);
         view
     }
@@ -166,6 +190,11 @@ impl Worker {
         }
     }
 
+    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    pub(super) fn admits_noise(&self) -> bool {
+        !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
+    }
+
     pub(super) fn shadow_began(&self) {
         self.shadows.set(self.shadows.get() + 1);
     }
@@ -180,6 +209,10 @@ impl Worker {
 
     pub(super) fn shadow_memory(&self) -> Arc<Cap> {
         Arc::clone(&self.shared.shadow_memory)
+    }
+
+    pub(super) fn map_memory(&self) -> Arc<Cap> {
+        Arc::clone(&self.shared.map_memory)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -256,17 +289,14 @@ impl Worker {
     fn take_reports(&self) -> Vec<Report> {
         let current = Rc::clone(&self.view.borrow());
         let mut old = self.old_views.borrow_mut();
-        old.retain(|view| view.strong_count() > 0);
-        let views = old.iter().filter_map(Weak::upgrade).chain(std::iter::once(current));
-        let mut reports = Vec::new();
-        for view in views {
-            for route in view.routes() {
-                if let Some(tally) = route.take_tally() {
-                    let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
-                    reports.push(Report { route: Arc::clone(&route.id), catalogue, tally });
-                }
-            }
-        }
+        let routes = old.iter().chain(std::iter::once(&current)).flat_map(|view| view.routes());
+        let reported = routes.filter_map(|route| {
+            let tally = route.take_tally()?;
+            let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+            Some(Report { route: Arc::clone(&route.id), catalogue, tally })
+        });
+        let reports = reported.collect();
+        old.retain(|view| view.may_count(&current));
         reports
     }
 

@@ -219,7 +219,9 @@ async fn without_the_table_nothing_is_asked_twice() {
     let proxy = retrying(&v1, &v2, "timeout = \"2s\"").await;
     proxy.burst(0..5).await;
     let metrics = proxy.until("five fallbacks", |metrics| metrics.fallbacks("v2", "status") == 5).await;
-    assert_eq!((v2.count(), metrics.count("crossfade_retries_total", &[])), (5, 0));
+    // Up to twice a second and worker, V2 is asked once more, for nobody but the advice.
+    assert!((5..10).contains(&v2.count()), "{} requests", v2.count());
+    assert_eq!(metrics.count("crossfade_retries_total", &[]), 0);
     assert_eq!(first_tries(&metrics), [0, 5]);
 }
 
