@@ -21,7 +21,7 @@ use crate::probing::{self, State, Step};
 use crate::proxy;
 use crate::server::{self, Listeners, Socket};
 use crate::store::{DataDir, DataDirError, Reader};
-use crate::study::{self, Study};
+use crate::study::{self, Feed, Study};
 use crate::telemetry::{Report, Totals};
 use hand_over::{Door, Predecessor};
 use ports::{Ports, inherit};
@@ -95,7 +95,7 @@ pub struct App {
     /// Ends the control plane before the workers have ended.
     release: watch::Sender<bool>,
     control: Option<tokio::task::JoinHandle<()>>,
-    study: Study,
+    study: Option<Study>,
     admin_end: watch::Sender<bool>,
     admin_task: tokio::task::JoinHandle<()>,
     _watch: Watch,
@@ -124,21 +124,13 @@ impl App {
         let door = open_door(&deployment.data_dir);
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());
-        let (conditions, lane) = {
-            let counted = totals.lock();
-            (Arc::clone(&counted.conditions), Arc::clone(&counted.lane))
-        };
         let (reports, reported) = mpsc::channel(REPORTS);
-        let (nudge, nudged) = mpsc::channel(1);
-        let watch = crate::config::watch(files.paths(), move || {
-            // A nudge that waits already says as much as a second one.
-            let _ = nudge.try_send(());
-        })?;
+        let (watch, nudged) = watch_files(&files)?;
         let samples = data_dir.samples();
         let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
         let (live, ledger) = (control.live(), control.ledger());
         let (feed, study) = study::open(live.clone(), samples)?;
-        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane, feed));
+        let shared = shared(&live, origin, reports, &totals, feed);
         let deployment = Arc::clone(&live.load().deployment);
         let ports = Ports::open(&deployment, worker_count(deployment.workers), &mut inherited)?;
         let (listen, listen_tls, admin) = ports.addresses()?;
@@ -182,7 +174,7 @@ impl App {
             workers,
             release,
             control: Some(control),
-            study,
+            study: Some(study),
             admin_end,
             admin_task,
             _watch: watch,
@@ -268,9 +260,7 @@ impl App {
             }
         }
         end_control(self.control).await;
-        let study = self.study;
-        // The thread ends between two exchanges, and writes its samples; nothing is left to do if it cannot be waited for.
-        let _ = tokio::task::spawn_blocking(move || study.end()).await;
+        end_study(self.study).await;
         self.admin_end.send_replace(true);
         // A scraper that holds its connection open must not hold the process.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.admin_task).await;
@@ -278,6 +268,8 @@ impl App {
 
     /// The control plane decides for the last time, saves, and lets the ledger go.
     async fn release(&mut self) -> std::io::Result<()> {
+        // First, while the judge is still awake: it may take a second.
+        end_study(self.study.take()).await;
         self.release.send_replace(true);
         end_control(self.control.take()).await;
         self.live.update(hand_over::without_drills);
@@ -294,6 +286,35 @@ async fn end_control(control: Option<tokio::task::JoinHandle<()>>) {
         && let Err(error) = control.await
     {
         tracing::error!(%error, "the control plane ended in an error");
+    }
+}
+
+/// Files that change, and the word that one has.
+fn watch_files(files: &Files) -> std::io::Result<(Watch, mpsc::Receiver<()>)> {
+    let (nudge, nudged) = mpsc::channel(1);
+    let watch = crate::config::watch(files.paths(), move || {
+        // A nudge that waits already says as much as a second one.
+        let _ = nudge.try_send(());
+    })?;
+    Ok((watch, nudged))
+}
+
+fn shared(
+    live: &Handle,
+    origin: Instant,
+    reports: mpsc::Sender<Vec<Report>>,
+    totals: &Totals,
+    feed: Feed,
+) -> Arc<proxy::Shared> {
+    let counted = totals.lock();
+    let (conditions, lane) = (Arc::clone(&counted.conditions), Arc::clone(&counted.lane));
+    Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane, feed))
+}
+
+/// The thread ends between two exchanges, and writes its samples; nothing is left to do if it cannot be waited for.
+async fn end_study(study: Option<Study>) {
+    if let Some(study) = study {
+        let _ = tokio::task::spawn_blocking(move || study.end()).await;
     }
 }
 
