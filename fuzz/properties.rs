@@ -27,6 +27,7 @@ fn answer<'a>(headers: &'a HeaderMap, pieces: &'a [Bytes]) -> Answer<'a> {
         trailers: None,
         body: Body::Kept(pieces),
         head_latency: Duration::ZERO,
+        unmapped: false,
     }
 }
 

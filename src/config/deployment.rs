@@ -17,7 +17,7 @@ use super::template::PathTemplate;
 use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
 use crate::backend::Backend;
-use crate::score::Rules;
+use crate::score::{Mapping, Rules};
 
 /// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,11 +121,14 @@ pub struct Limits {
     pub shadow_memory: usize,
     /// Bytes of one request body that a shadow may be behind the primary.
     pub shadow_backlog: usize,
-    /// Largest answer that is scored, in bytes as sent and as decoded; a larger one is excluded as `too_large`.
+    /// Largest answer that is scored or mapped, in bytes as sent and as decoded; a larger one is excluded as `too_large`,
+    /// and a fallback if it had to be mapped.
     pub score_body: usize,
     /// Longest time that a jq rule, or other scoring that takes long, may wait for a thread, and as long again to run. An
     /// answer whose rule did not end is excluded as `rule`.
     pub rule_timeout: Duration,
+    /// Bytes of all answers together that are being mapped for consumers.
+    pub map_memory: usize,
 }
 
 impl Default for Limits {
@@ -143,6 +146,7 @@ impl Default for Limits {
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
             rule_timeout: Duration::from_millis(50),
+            map_memory: 64 << 20,
         }
     }
 }
@@ -215,12 +219,14 @@ pub struct BackendSpec {
     pub retry: Option<RetryPolicy>,
     /// How a consumer's request becomes a request for this backend.
     pub request: RequestMapping,
+    /// How its answers become what V1's consumers expect; `None`: they are that already. Always for V1.
+    pub response: Option<Arc<Mapping>>,
 }
 
 impl BackendSpec {
     /// Whether connections made for one serve the other: nothing differs but what is sent on them.
     pub fn is_reached_like(&self, other: &Self) -> bool {
-        let bare = |it: &Self| Self { request: RequestMapping::default(), ..it.clone() };
+        let bare = |it: &Self| Self { request: RequestMapping::default(), response: None, ..it.clone() };
         self == other || bare(self) == bare(other)
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &
     if rules.exclude.matches_request(&asking.headers) {
         return Judged { score: Score::Excluded(Cause::Rule), flaws: Vec::new() };
     }
+    let scorer = Scorer::new(rules.clone()).with_mapping(place.spec.response.clone());
     let answer = Answer {
         method: &asking.method,
         conditional: is_conditional(&asking.headers),
@@ -33,8 +34,8 @@ pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &
         trailers: answered.trailers.as_ref(),
         body: answered.pieces.as_deref().map_or(Body::Counted(answered.size), Body::Kept),
         head_latency: answered.latency,
+        unmapped: scorer.maps(&asking.method, answered.status, &answered.headers),
     };
-    let scorer = Scorer::new(rules.clone());
     let Finding { score, flaws } = scorer.score(&answer, cap);
     Judged { score, flaws: flaws.numbers().filter_map(|number| scorer.catalogue().flaw(number)).collect() }
 }

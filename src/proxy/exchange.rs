@@ -28,6 +28,7 @@ use super::refuse;
 use super::relay::{Relay, ServedBody};
 use super::replay::{self, Replay};
 use super::rescue::{self, Choice, Held};
+use super::reshape;
 use super::sampling;
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
@@ -192,13 +193,17 @@ impl Asked<'_> {
         (leg, request)
     }
 
-    fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
         let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
         // Connections outlive a changed secret: what is sent is what this revision says.
         let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
-        let request = head::leg(head, body, (spec, route), role, self.worker.span());
+        let mut request = head::leg(head, body, (spec, route), role, self.worker.span());
+        if let Some(mapping) = leg.mapping() {
+            reshape::ask(request.headers_mut(), mapping);
+            leg.conditional = is_conditional(request.headers());
+        }
         (leg, request)
     }
 
@@ -231,20 +236,19 @@ impl Asked<'_> {
             }
             called => called,
         };
-        let called = called.map(|answering| {
+        let called = called.map(|mut answering| {
             let capture = self.capture(&leg, &answering, rescue.is_some());
             let head = answering.head.clone();
             let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
+            if let Some(mapping) = leg.mapping().filter(|_| !complete.head.unmapped) {
+                reshape::pass(&mut answering.response, &complete, mapping);
+            }
             (answering, complete)
         });
         let Some(v1) = rescue else {
-            pair.serve(leg.backend);
-            return match called {
-                Ok((answering, complete)) => self.stream(answering, complete),
-                Err(error) => self.fail(&pair, &error),
-            };
+            return self.serve_alone(called, &pair).await;
         };
-        match rescue::choose(called, &pair, v1, due).await {
+        match rescue::choose(called, &pair, v1, (self.worker, due)).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);
@@ -252,6 +256,32 @@ impl Asked<'_> {
             }
             Choice::V1(held, cause) => self.serve_held(held, &pair, Backend::V1, Some(cause)),
         }
+    }
+
+    /// Serves the primary's answer, or its failure, whatever it is worth.
+    async fn serve_alone(
+        self,
+        called: Result<(Answering, Complete), UpstreamError>,
+        pair: &Pair,
+    ) -> Response<ServedBody> {
+        let error = match called {
+            Ok((answering, complete)) if complete.head.unmapped => {
+                match reshape::read(answering.response, complete, self.worker, None).await {
+                    Ok((held, complete)) => {
+                        self.worker.score_soon(complete);
+                        return self.serve_held(held, pair, pair.primary(), None);
+                    }
+                    Err(error) => error,
+                }
+            }
+            Ok((answering, complete)) => {
+                pair.serve(pair.primary());
+                return self.stream(answering, complete);
+            }
+            Err(error) => error,
+        };
+        pair.serve(pair.primary());
+        self.fail(pair, &error)
     }
 
     /// Passes on a 101, and carries what follows it. Rules cannot judge that.

@@ -1,10 +1,11 @@
 //! One call to one backend, timed and counted.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
@@ -15,6 +16,7 @@ use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
+use crate::score::Mapping;
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -55,6 +57,16 @@ impl Leg {
         self.upstream.spec().timeout
     }
 
+    /// What makes V1's shape of the backend's answers, where they need it.
+    pub(super) fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.pair.route().scorer(self.backend).mapping()
+    }
+
+    /// Whether an answer is in V2's shape.
+    pub(super) fn maps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
+    }
+
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
@@ -77,6 +89,7 @@ impl Leg {
                 kind: kind(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
+                unmapped: self.maps(response.status(), response.headers()),
             };
             Answering { response, head }
         })

@@ -2,6 +2,7 @@
 
 mod account;
 mod capture;
+mod entity_tag;
 mod exchange;
 mod fault;
 mod forwarded;
@@ -18,6 +19,7 @@ mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod reshape;
 mod sampling;
 mod scoring;
 mod service;

@@ -202,7 +202,12 @@ impl Pair {
 
     /// What a failure is worth.
     pub(super) fn blame(&self, error: &UpstreamError) -> Score {
-        if self.is_consumers(error) { Score::Excluded(Cause::Aborted) } else { Score::Fallback(error.cause()) }
+        match error {
+            error if self.is_consumers(error) => Score::Excluded(Cause::Aborted),
+            // Our own limit.
+            UpstreamError::Crowded => Score::Excluded(Cause::TooLarge),
+            error => Score::Fallback(error.cause()),
+        }
     }
 
     /// Whether the primary's answer is held up by its consumer, and not by the backend.

@@ -34,6 +34,8 @@ pub(super) struct Head {
     pub(super) latency: Duration,
     /// The answer may be a stream: its end is no sign of health.
     pub(super) may_stream: bool,
+    /// It is in V2's shape, and has to be mapped before it is scored or served.
+    pub(super) unmapped: bool,
 }
 
 impl Head {
@@ -101,6 +103,7 @@ impl Complete {
             trailers: self.capture.trailers(),
             body: self.capture.body(),
             head_latency: self.head.latency,
+            unmapped: self.head.unmapped,
         };
         self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body)
     }

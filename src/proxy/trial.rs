@@ -90,6 +90,7 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
         kind: kind(&head.headers),
         latency: begun.elapsed(),
         may_stream: may_stream(&head.headers),
+        unmapped: leg.maps(head.status, &head.headers),
     };
     let mut capture = Capture::new(worker, &leg.pair);
     while let Some(frame) = body.frame().await {

@@ -9,7 +9,7 @@ use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
-use crate::score::Scorer;
+use crate::score::{Mapping, Scorer};
 use crate::study::{Feed, Meter};
 use crate::telemetry::{RouteId, Tally};
 use crate::upstream::Upstream;
@@ -65,8 +65,9 @@ impl RouteView {
     }
 
     /// Whether answers are scored as this route wants it.
-    fn is_for(&self, route: &config::Route) -> bool {
-        *self.scorer(Backend::V1).rules() == route.rules
+    fn is_for(&self, route: &config::Route, dependency: &Dependency) -> bool {
+        let mapping = self.scorer(Backend::V2).mapping();
+        *self.scorer(Backend::V1).rules() == route.rules && mapping == dependency.v2.response.as_ref()
     }
 
     /// The tally to count into; not to be held across a wait.
@@ -104,6 +105,12 @@ impl View {
         self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
     }
 
+    /// Whether anybody but the worker's list still counts on it, on routes that the current view has not taken over.
+    pub(super) fn may_count(self: &Rc<Self>, current: &Self) -> bool {
+        let taken_over = |route: &Rc<RouteView>| current.routes().any(|it| Rc::ptr_eq(it, route));
+        Rc::strong_count(self) > 1 || self.routes().any(|route| Rc::strong_count(route) > 1 && !taken_over(route))
+    }
+
     /// Closes the upstream connections that nobody used for `idle`.
     pub(super) fn reap(&self, now: Instant, idle: Duration) {
         for target in &self.targets {
@@ -117,7 +124,7 @@ impl View {
 
 fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()), &ground.feed)
+    RouteView::new(id, scorers(&config::Route::other(), None), &ground.feed)
 }
 
 impl Target {
@@ -159,9 +166,11 @@ fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Gro
     Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
-fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
-    let scorer = Arc::new(Scorer::new(route.rules.clone()));
-    [Arc::clone(&scorer), scorer]
+/// V1's rules, and V2's: the same, after its mapping.
+fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>; 2] {
+    let v1 = Scorer::new(route.rules.clone());
+    let v2 = v1.clone().with_mapping(mapping);
+    [Arc::new(v1), Arc::new(v2)]
 }
 
 fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
@@ -169,8 +178,8 @@ fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
-            Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route), &ground.feed),
+            Some(known) if known.is_for(route, dependency) => Rc::clone(known),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), &ground.feed),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -49,6 +49,8 @@ pub struct Shared {
     pub shadow_in_flight: Cap,
     /// Bytes of all copies.
     pub shadow_memory: Arc<Cap>,
+    /// Bytes of all answers that are being mapped.
+    pub map_memory: Arc<Cap>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
@@ -81,6 +83,7 @@ impl Shared {
             in_flight: Cap::new(limits.max_in_flight),
             shadow_in_flight: Cap::new(limits.shadow_in_flight),
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
             lane: Lane::new(lane),
             feed,
@@ -97,6 +100,7 @@ impl Shared {
         self.shadow_in_flight.set_most(limits.shadow_in_flight);
         self.shadow_memory.set_most(limits.shadow_memory);
         self.feed.set_memory(limits.shadow_memory);
+        self.map_memory.set_most(limits.map_memory);
     }
 
     /// The tick in which an instant lies.
@@ -119,8 +123,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     ground: Ground,
     view: RefCell<Rc<View>>,
-    /// Views whose requests or shadows may still count something.
-    old_views: RefCell<Vec<Weak<View>>>,
+    /// Views whose requests or shadows may still count something, or have done so since the last report.
+    old_views: RefCell<Vec<Rc<View>>>,
     scoring: Queue,
     trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
@@ -159,7 +163,7 @@ impl Worker {
     fn renew(&self, old: &Rc<View>) -> Rc<View> {
         let live: Arc<Live> = self.shared.live.load();
         let view = Rc::new(View::new(live, Some(old), &self.ground));
-        self.old_views.borrow_mut().push(Rc::downgrade(old));
+        self.old_views.borrow_mut().push(Rc::clone(old));
         *self.view.borrow_mut() = Rc::clone(&view);
         view
     }
@@ -202,6 +206,10 @@ impl Worker {
 
     pub(super) fn shadow_memory(&self) -> Arc<Cap> {
         Arc::clone(&self.shared.shadow_memory)
+    }
+
+    pub(super) fn map_memory(&self) -> Arc<Cap> {
+        Arc::clone(&self.shared.map_memory)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -277,17 +285,14 @@ impl Worker {
     fn take_reports(&self) -> Vec<Report> {
         let current = Rc::clone(&self.view.borrow());
         let mut old = self.old_views.borrow_mut();
-        old.retain(|view| view.strong_count() > 0);
-        let views = old.iter().filter_map(Weak::upgrade).chain(std::iter::once(current));
-        let mut reports = Vec::new();
-        for view in views {
-            for route in view.routes() {
-                if let Some(tally) = route.take_tally() {
-                    let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
-                    reports.push(Report { route: Arc::clone(&route.id), catalogue, tally });
-                }
-            }
-        }
+        let routes = old.iter().chain(std::iter::once(&current)).flat_map(|view| view.routes());
+        let reported = routes.filter_map(|route| {
+            let tally = route.take_tally()?;
+            let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+            Some(Report { route: Arc::clone(&route.id), catalogue, tally })
+        });
+        let reports = reported.collect();
+        old.retain(|view| view.may_count(&current));
         reports
     }
 

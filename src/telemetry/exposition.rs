@@ -78,6 +78,9 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
     }
+    for (result, count) in tally.reshapings() {
+        page.add_some(&metrics::MAPPED, &[dependency, route, result.as_str()], count);
+    }
 }
 
 fn lane_series(page: &mut Page, lane: &LaneCounts) {

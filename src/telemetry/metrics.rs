@@ -53,6 +53,7 @@ catalogue! {
     SHADOW_SKIPPED = Counter "crossfade_shadow_skipped_total" ["dependency", "route", "reason"] "Eligible requests without a scored shadow.";
     REFUSED = Counter "crossfade_refused_total" ["reason"] "Requests and connections that were refused.";
     RESCUED = Counter "crossfade_rescued_total" ["dependency", "route", "cause"] "Consumers that got V1's rich answer in place of V2's fallback.";
+    MAPPED = Counter "crossfade_mapped_total" ["dependency", "route", "result"] "Answers for consumers of a V2 with a `response` mapping, by what became of them.";
     TUNNELLED = Counter "crossfade_tunnelled_bytes_total" ["dependency", "route", "direction"] "Bytes of connections that have left HTTP, such as web sockets.";
     ENDPOINT_HEALTHY = Gauge "crossfade_endpoint_healthy" ["dependency", "backend", "endpoint"] "1 while every worker uses the endpoint, 0 while one leaves it out after failures or its check fails.";
     LANE_JOBS = Counter "crossfade_lane_jobs_total" ["result"] "Runs of jq rules and of scoring that takes long, by what became of them.";

@@ -15,7 +15,7 @@ mod window;
 pub use exposition::{CONTENT_TYPE, expose};
 pub use failures::{FailureWindow, Failures};
 pub use histogram::Histogram;
-pub use labels::{Code, Direction, ServedBy};
+pub use labels::{Code, Direction, Reshaped, ServedBy};
 pub use lane::{LaneCounts, LaneResult, RuleId, RuleState};
 pub use minutes::Minute;
 pub use tally::{Report, RouteId, Tally};

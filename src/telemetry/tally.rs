@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::failures::Failures;
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
-use super::labels::{Code, Direction, ServedBy};
+use super::labels::{Code, Direction, Reshaped, ServedBy};
 use crate::backend::{Backend, Role};
 use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
@@ -58,6 +58,7 @@ pub struct Tally {
     refused: [u64; Refusal::ALL.len()],
     tunnelled: [u64; Direction::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
+    reshaped: [u64; Reshaped::ALL.len()],
     retries: [[u64; Retry::ALL.len()]; 2],
     first_tries: [[u64; 3]; 2],
     probes: [u64; ServedBy::ALL.len()],
@@ -124,6 +125,11 @@ impl Tally {
         self.rescued[cause as usize] += 1;
     }
 
+    /// What became of one answer of a backend whose answers are mapped.
+    pub const fn reshaped(&mut self, result: Reshaped) {
+        self.reshaped[result as usize] += 1;
+    }
+
     /// What became of one wish to ask a backend once more.
     pub fn retry(&mut self, backend: Backend, result: Retry) {
         self.retries[backend as usize][result as usize] += 1;
@@ -187,6 +193,7 @@ impl Tally {
         add(&mut self.refused, &report.refused);
         add(&mut self.tunnelled, &report.tunnelled);
         add(&mut self.rescued, &report.rescued);
+        add(&mut self.reshaped, &report.reshaped);
         add_rows(&mut self.retries, &report.retries);
         add_rows(&mut self.first_tries, &report.first_tries);
         add(&mut self.probes, &report.probes);
@@ -246,6 +253,11 @@ impl Tally {
     /// Rescued consumers, by cause.
     pub fn rescues(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL.into_iter().map(|cause| (cause, self.rescued[cause as usize]))
+    }
+
+    /// Answers of a backend whose answers are mapped, by what became of them.
+    pub fn reshapings(&self) -> impl Iterator<Item = (Reshaped, u64)> {
+        Reshaped::ALL.into_iter().map(|result| (result, self.reshaped[result as usize]))
     }
 
     /// Wishes to ask a backend once more, by what became of them.

@@ -5,8 +5,9 @@ use std::io;
 use http::StatusCode;
 
 use crate::outcome::Cause;
+use crate::score::MappingFault;
 
-/// Why a backend gave no answer, or only a part of one. The backend's fault or the network's, never the consumer's.
+/// Why a backend gave no answer, only a part of one, or one that nobody can use. Never the consumer's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The name has no address.
@@ -41,6 +42,12 @@ pub enum UpstreamError {
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
     Unsent(#[source] hyper::Error),
+    /// The answer is in V2's shape, and cannot be mapped to what V1's consumers expect.
+    #[error("failed to map the answer: {0}")]
+    Unmappable(MappingFault),
+    /// All of `map_memory` is in use: a limit of ours, which no backend can do anything about.
+    #[error("failed to find room for mapping the answer")]
+    Crowded,
 }
 
 impl UpstreamError {
@@ -53,6 +60,8 @@ impl UpstreamError {
             Self::Broken(error) if error.is_parse() => Cause::Decode,
             Self::Unasked | Self::Ambiguous => Cause::Decode,
             Self::Broken(_) | Self::Unsent(_) => Cause::Reset,
+            Self::Unmappable(fault) => fault.cause(),
+            Self::Crowded => Cause::TooLarge,
         }
     }
 
@@ -60,6 +69,7 @@ impl UpstreamError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Timeout | Self::Idle | Self::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
@@ -78,6 +88,10 @@ impl UpstreamError {
             Self::Unasked => "http_upgrade_failed",
             Self::Ambiguous => "http_protocol_error",
             Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
+            Self::Unmappable(MappingFault::TooLarge) => "http_response_body_size",
+            Self::Unmappable(MappingFault::Coding) => "http_response_content_coding",
+            Self::Unmappable(_) => "proxy_configuration_error",
+            Self::Crowded => "proxy_internal_response",
         }
     }
 }

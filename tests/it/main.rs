@@ -17,6 +17,7 @@ mod h2;
 mod hostile;
 mod ledger;
 mod lift;
+mod mapping;
 mod origins;
 mod overload;
 mod page;

@@ -170,6 +170,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
         score_body: table.size("score_body", default.score_body),
         rule_timeout: table.duration("rule_timeout", default.rule_timeout),
+        map_memory: table.size("map_memory", default.map_memory),
     };
     if limits.shadow_memory < limits.shadow_backlog.max(limits.score_body) {
         table.warn(
@@ -245,9 +246,9 @@ fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> 
     let name = name(entry);
     let mut table = entry.table()?;
     let matches = table.get("match", Value::table).map(matches).unwrap_or_default();
-    let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
+    let v1 = table.take("v1").and_then(|value| backend::v1(&value, defaults));
     let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
-    let v2 = v2.and_then(|value| backend::read(&value, defaults));
+    let v2 = v2.and_then(|value| backend::v2(&value, defaults));
     let surroundings = Surroundings { matches: &matches, backends: v1.iter().chain(&v2).collect() };
     let diff = table.get("diff", Value::table).map(|table| study::diff(table, &Diff::default())).unwrap_or_default();
     let routes = route::read_all(&mut table, &surroundings, &diff);

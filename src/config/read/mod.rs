@@ -8,6 +8,7 @@ mod fit;
 mod gate;
 mod headers;
 mod ladder;
+mod mapping;
 mod resilience;
 mod rollouts;
 mod route;

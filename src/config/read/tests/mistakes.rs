@@ -114,9 +114,15 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("$v1 = { url = \"http://a\", health = { path = \"x\" } }", "4:44", "no path of a request"),
     (
         "$v1 = { url = \"http://a\", response = { map = {} } }",
-        "4:39",
-        "`dependency.a.v1.response.map` is not supported",
+        "4:26",
+        "`dependency.a.v1.response` has no effect: answers of V1",
     ),
+    ("$[dependency.a.v2.response]\nmapp = {}", "5:1", "did you mean `map`?"),
+    ("$[dependency.a.v2.response.map]\na = \"/b\"", "5:1", "is no place: a JSON Pointer is empty or starts"),
+    ("$[dependency.a.v2.response]\nmap = { \"/a\" = \"b\" }", "5:16", "write \"/items\", \"/items/0/name\""),
+    ("$[dependency.a.v2.response]\nmap = { \"/a\" = 1 }", "5:16", "cannot be an integer"),
+    ("$[dependency.a.v2.response.map]\n\"/a\" = \"/b\"\n\"/a/c\" = \"/d\"", "6:1", "lies within that of an earlier"),
+    ("$[dependency.a.v2.response.map]\n\"/a/*\" = \"/b\"", "5:1", "the same number of `*`"),
     ("$v1 = { url = \"http://a\", request = { body = \".\" } }", "4:38", "is not supported"),
     ("$v1 = { url = \"http://a\", host = \"keep\" }", "4:33", "possible: `preserve`, `endpoint`"),
     (
