@@ -33,7 +33,8 @@ pub(super) struct Sampling {
     chosen: Cell<bool>,
     /// Whether V2's fallback is kept for people to look at; `None` while nobody asked.
     sampled: Cell<Option<bool>>,
-    kept: RefCell<[Option<study::Answer>; 3]>,
+    /// In boxes, since nearly all requests have none.
+    kept: RefCell<[Option<Box<study::Answer>>; 3]>,
     /// There was no room for a body.
     crowded: Cell<bool>,
     trace: OnceCell<HeaderValue>,
@@ -84,7 +85,8 @@ impl Sampling {
         self.crowded.set(self.crowded.get() || matches!(content, Some(None)));
         let (status, kind, latency, headers) = (head.status, head.kind, head.latency, head.headers.clone());
         let (size, content) = (capture.body().size(), content.flatten());
-        self.kept.borrow_mut()[at] = Some(study::Answer { status, kind, latency, headers, size, content });
+        let answer = study::Answer { status, kind, latency, headers, size, content };
+        self.kept.borrow_mut()[at] = Some(Box::new(answer));
     }
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
@@ -167,7 +169,7 @@ pub(super) fn measure_noise(
         let asked = ask(&presence.0, &pair, &upstream, request, due);
         // Whatever went wrong, there is one answer less to learn from.
         if let Ok(Ok(Some(answer))) = tokio::time::timeout_at(due.into(), asked).await {
-            pair.sampling().kept.borrow_mut()[NOISE] = Some(answer);
+            pair.sampling().kept.borrow_mut()[NOISE] = Some(Box::new(answer));
         }
         drop(presence);
     });
