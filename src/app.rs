@@ -86,7 +86,10 @@ impl App {
         let data_dir = DataDir::open(&deployment.data_dir)?;
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());
-        let conditions = Arc::clone(&totals.lock().conditions);
+        let (conditions, lane) = {
+            let counted = totals.lock();
+            (Arc::clone(&counted.conditions), Arc::clone(&counted.lane))
+        };
         let (reports, reported) = mpsc::channel(REPORTS);
         let (nudge, nudged) = mpsc::channel(1);
         let watch = crate::config::watch(files.paths(), move || {
@@ -95,7 +98,7 @@ impl App {
         })?;
         let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
         let (live, ledger) = (control.live(), control.ledger());
-        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions));
+        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane));
         let deployment = Arc::clone(&live.load().deployment);
         let workers = worker_count(deployment.workers);
         let listeners = server::bind(&deployment.listen, &deployment.listen_tls, workers)?;

@@ -123,6 +123,9 @@ pub struct Limits {
     pub score_body: usize,
     /// Bytes of all answers together that are being mapped for consumers.
     pub map_memory: usize,
+    /// Longest time that a jq rule, or other scoring that takes long, may wait for a thread, and as long again to run. An
+    /// answer whose rule did not end is excluded as `rule`.
+    pub rule_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -140,6 +143,7 @@ impl Default for Limits {
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
             map_memory: 64 << 20,
+            rule_timeout: Duration::from_millis(50),
         }
     }
 }

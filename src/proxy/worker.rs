@@ -13,6 +13,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::lane::Lane;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
@@ -25,7 +26,7 @@ use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
 use crate::skip::Skip;
-use crate::telemetry::Report;
+use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -49,6 +50,9 @@ pub struct Shared {
     pub map_memory: Arc<Cap>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
+    /// Where rules run that may take a while.
+    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
+    pub(super) lane: Lane,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
     /// When tick 0 began.
@@ -59,7 +63,13 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing in use yet; the caps are those of the configuration.
-    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>, conditions: Arc<Conditions>) -> Self {
+    pub fn new(
+        live: Handle,
+        origin: Instant,
+        reports: mpsc::Sender<Vec<Report>>,
+        conditions: Arc<Conditions>,
+        lane: Arc<LaneCounts>,
+    ) -> Self {
         let limits = live.load().deployment.limits.clone();
         Self {
             live,
@@ -69,6 +79,7 @@ impl Shared {
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
             map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
+            lane: Lane::new(lane),
             panics: AtomicU64::new(0),
             origin,
             reports,

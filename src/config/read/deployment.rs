@@ -167,6 +167,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
         score_body: table.size("score_body", default.score_body),
         map_memory: table.size("map_memory", default.map_memory),
+        rule_timeout: table.duration("rule_timeout", default.rule_timeout),
     };
     if limits.shadow_memory < limits.shadow_backlog.max(limits.score_body) {
         table.warn(

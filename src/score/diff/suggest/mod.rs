@@ -95,11 +95,17 @@ pub struct Label {
 pub(super) struct Search {
     wanted: HashMap<u64, Wanted>,
     pairs: usize,
+    /// How many objects were known to have data for keys.
+    maps: usize,
 }
 
 impl Search {
     /// Takes in one pair of documents that differ.
     pub(super) fn see(&mut self, v1: &Value, v2: &Value, maps: &Maps, options: &Options) {
+        if self.maps != maps.len() {
+            // Places below such objects have other paths now, and those that were wanted take up all the room.
+            *self = Self { maps: maps.len(), ..Self::default() };
+        }
         let (v1, v2) = (Columns::of(v1, maps), Columns::of(v2, maps));
         self.pairs += 1;
         let offers = Offers::new(&v1, &v2, self.pairs);
