@@ -51,7 +51,6 @@ pub struct Shared {
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
-    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
     pub(super) lane: Lane,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
