@@ -18,6 +18,7 @@ use crate::probing::{self, State, Step};
 use crate::proxy;
 use crate::server::{self, Listeners};
 use crate::store::{DataDir, DataDirError};
+use crate::study::{self, Study};
 use crate::telemetry::Totals;
 
 /// Reports of workers that wait for the control plane; a worker that finds no room reports next time.
@@ -70,6 +71,7 @@ pub struct App {
     drain: watch::Sender<bool>,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     control: tokio::task::JoinHandle<()>,
+    study: Study,
     admin_end: watch::Sender<bool>,
     admin_task: tokio::task::JoinHandle<()>,
     _watch: Watch,
@@ -96,9 +98,11 @@ impl App {
             // A nudge that waits already says as much as a second one.
             let _ = nudge.try_send(());
         })?;
+        let samples = data_dir.samples();
         let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
         let (live, ledger) = (control.live(), control.ledger());
-        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane));
+        let (feed, study) = study::open(live.clone(), samples)?;
+        let shared = Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane, feed));
         let deployment = Arc::clone(&live.load().deployment);
         let workers = worker_count(deployment.workers);
         let listeners = server::bind(&deployment.listen, &deployment.listen_tls, workers)?;
@@ -127,6 +131,7 @@ impl App {
             live,
             console: console.clone(),
             ledger,
+            findings: study.findings.clone(),
             totals: Arc::clone(&totals),
             ready: Arc::clone(&ready),
             origin,
@@ -144,6 +149,7 @@ impl App {
             drain,
             workers,
             control,
+            study,
             admin_end,
             admin_task,
             _watch: watch,
@@ -166,6 +172,9 @@ impl App {
         if let Err(error) = self.control.await {
             tracing::error!(%error, "the control plane ended in an error");
         }
+        let study = self.study;
+        // The thread ends between two exchanges, and writes its samples; nothing is left to do if it cannot be waited for.
+        let _ = tokio::task::spawn_blocking(move || study.end()).await;
         self.admin_end.send_replace(true);
         // A scraper that holds its connection open must not hold the process.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.admin_task).await;

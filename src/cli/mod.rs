@@ -4,6 +4,7 @@ mod backtest;
 pub mod check;
 mod client;
 mod demo;
+mod diff;
 mod drill;
 mod finish;
 mod history;
@@ -14,6 +15,7 @@ mod probe;
 mod remote;
 mod report;
 mod run;
+mod samples;
 pub mod simulate;
 mod status;
 mod why;
@@ -135,6 +137,14 @@ enum Command {
     /// With --output json one event on a line, oldest first, for an audit.
     #[command(after_help = "Example: crossfade history recommendations --since 30d --kind rollback")]
     History(history::History),
+    /// Tell where V1's and V2's answers differ, by field, and what is only noise
+    ///
+    /// V1 is asked twice for a share of the requests: what differs between its own answers is noise.
+    #[command(after_help = "Example: crossfade diff recommendations --route list --suggest")]
+    Diff(diff::Arguments),
+    /// Show what V2's fallbacks look like: types, lengths, names and hashes, and no value that was not allowed
+    #[command(after_help = "Example: crossfade samples recommendations --cause missing")]
+    Samples(samples::Arguments),
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
@@ -278,6 +288,8 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Why(args) => why::why(&args),
         Command::Lift(args) => lift::lift(&args),
         Command::History(args) => history::history(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Samples(args) => samples::run(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),
         Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),

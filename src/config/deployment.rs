@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::forwarded::Forwarded;
 use super::pattern::PathPattern;
 use super::resilience::{HealthCheck, RetryPolicy};
+use super::study::{Diff, Study};
 use super::template::PathTemplate;
 use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
@@ -47,6 +48,8 @@ pub struct Deployment {
     pub forwarded: Forwarded,
     /// The caps on everything that could grow.
     pub limits: Limits,
+    /// What comparing answers and keeping samples may cost and show.
+    pub study: Study,
     /// In file order.
     pub dependencies: Vec<Arc<Dependency>>,
 }
@@ -121,11 +124,11 @@ pub struct Limits {
     /// Largest answer that is scored or mapped, in bytes as sent and as decoded; a larger one is excluded as `too_large`,
     /// and a fallback if it had to be mapped.
     pub score_body: usize,
-    /// Bytes of all answers together that are being mapped for consumers.
-    pub map_memory: usize,
     /// Longest time that a jq rule, or other scoring that takes long, may wait for a thread, and as long again to run. An
     /// answer whose rule did not end is excluded as `rule`.
     pub rule_timeout: Duration,
+    /// Bytes of all answers together that are being mapped for consumers.
+    pub map_memory: usize,
 }
 
 impl Default for Limits {
@@ -142,8 +145,8 @@ impl Default for Limits {
             shadow_memory: 64 << 20,
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
-            map_memory: 64 << 20,
             rule_timeout: Duration::from_millis(50),
+            map_memory: 64 << 20,
         }
     }
 }
@@ -164,7 +167,8 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// Whether nothing differs but the contents of files with secrets: what was learned of its backends still holds.
+    /// Whether nothing differs but the contents of files with secrets, and how answers are compared: what was learned of
+    /// its backends still holds.
     pub fn differs_in_secrets_only(&self, other: &Self) -> bool {
         let bare = |it: &Self| {
             let mut it = it.clone();
@@ -172,6 +176,7 @@ impl Dependency {
                 backend.request.forget_secrets();
                 backend.endpoints.iter_mut().filter_map(|it| it.tls.as_mut()).for_each(|it| it.client.forget_content());
             }
+            it.routes.iter_mut().for_each(|route| route.diff = Diff::default());
             it
         };
         bare(self) == bare(other)
@@ -341,12 +346,14 @@ pub struct Route {
     pub path: Option<PathPattern>,
     /// What counts as rich.
     pub rules: Rules,
+    /// How its answers are compared.
+    pub diff: Diff,
 }
 
 impl Route {
     /// The implied last route of every dependency: it takes what no other one takes, by the default rules.
     pub fn other() -> Self {
-        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
+        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default(), diff: Diff::default() }
     }
 }
 

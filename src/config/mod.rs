@@ -12,6 +12,7 @@ mod render;
 mod resilience;
 mod rollout;
 mod routing;
+mod study;
 mod template;
 mod tls;
 mod token;
@@ -34,6 +35,7 @@ pub use read::{
 pub use resilience::{HealthCheck, RetryPolicy};
 pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
+pub use study::{Diff, Study};
 pub use template::PathTemplate;
 pub use tls::{ClientTls, EndpointTls, ServerTls};
 pub use token::Token;

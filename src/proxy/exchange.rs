@@ -30,6 +30,7 @@ use super::relay::{Relay, ServedBody};
 use super::replay::{self, Replay};
 use super::rescue::{self, Choice, Held};
 use super::reshape;
+use super::sampling;
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
 use super::strict;
@@ -126,6 +127,9 @@ impl Asked<'_> {
         let started = self.worker.tick(self.begun);
         let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
+        if !excluded && (with_shadow || pick.primary == Backend::V2) {
+            pair.sampling().begin(self.worker, &pair, &head, with_shadow, self.begun);
+        }
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
             let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
@@ -133,6 +137,9 @@ impl Asked<'_> {
             return Legs { pair, primary, rescue: None };
         }
         let (ours, theirs, fate) = self.split(body, &pair);
+        if fate.is_none() {
+            sampling::measure_noise(self.worker, self.target, &pair, &head, self.begun);
+        }
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
             let (leg, request) = self.request(leg, head.clone(), theirs);
@@ -313,7 +320,8 @@ impl Asked<'_> {
     /// An answer that may have to be served after it was scored is kept whatever the rules look at.
     fn capture(&self, leg: &Leg, answering: &Answering, held: bool) -> Capture {
         let (pair, scorer) = (&leg.pair, leg.pair.route().scorer(leg.backend));
-        if held || scorer.needs_body(answering.head.status, &answering.head.headers) {
+        if held || pair.sampling().wants_content() || scorer.needs_body(answering.head.status, &answering.head.headers)
+        {
             Capture::new(self.worker, pair)
         } else {
             Capture::counting(self.worker, pair)

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
-use super::scoring::{Head, may_stream};
+use super::scoring::{Head, kind, may_stream};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
@@ -88,7 +88,8 @@ impl Leg {
                 method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers()),
+                headers: Head::headers(response.headers(), self.pair.allowed_headers()),
+                kind: kind(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
                 unmapped: self.maps(response.status(), response.headers()),

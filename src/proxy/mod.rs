@@ -20,6 +20,7 @@ mod relay;
 mod replay;
 mod rescue;
 mod reshape;
+mod sampling;
 mod scoring;
 mod service;
 mod shadow;

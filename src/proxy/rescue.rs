@@ -103,7 +103,6 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    let score = complete.score();
-    complete.pair.score(Backend::V2, score);
+    complete.settle();
     Ok(Held { head, content, rest: None })
 }

@@ -102,8 +102,7 @@ async fn hand_over(worker: &Worker, mut collected: Collected, listener: Option<o
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle();
     let _ = listener.send(collected);
 }
 

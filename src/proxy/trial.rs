@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use super::capture::Capture;
 use super::leg::Leg;
 use super::reshape;
-use super::scoring::{Complete, Head, may_stream};
+use super::scoring::{Complete, Head, kind, may_stream};
 use super::tee::LegBody;
 use super::worker::Worker;
 use crate::backend::Backend;
@@ -87,7 +87,8 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
         method: leg.method.clone(),
         conditional: leg.conditional,
         status: head.status,
-        headers: Head::headers(&head.headers),
+        headers: Head::headers(&head.headers, &[]),
+        kind: kind(&head.headers),
         latency: begun.elapsed(),
         may_stream: may_stream(&head.headers),
         unmapped: leg.maps(head.status, &head.headers),

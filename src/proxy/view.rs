@@ -12,6 +12,7 @@ use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
 use crate::score::{Mapping, Scorer};
+use crate::study::{Feed, Meter};
 use crate::telemetry::{LaneCounts, RouteId, RuleId, RuleState, Tally};
 use crate::upstream::Upstream;
 
@@ -29,6 +30,8 @@ pub(super) struct Ground {
     pub(super) conditions: Arc<Conditions>,
     /// Whether this worker checks endpoints for all of them.
     pub(super) checks: bool,
+    /// Where exchanges go that are worth a look.
+    pub(super) feed: Feed,
 }
 
 /// One dependency.
@@ -47,14 +50,17 @@ pub(super) struct RouteView {
     scorers: [Arc<Scorer>; 2],
     /// The state of mappings by jq: of answers, and of requests for V1 and V2. Made when they are first asked.
     mapping_rules: RefCell<Vec<Arc<RuleState>>>,
+    /// How often its exchanges are studied.
+    pub(super) meter: Arc<Meter>,
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorers: [Arc<Scorer>; 2]) -> Rc<Self> {
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], feed: &Feed) -> Rc<Self> {
+        let meter = feed.meter(&id.dependency, &id.route);
         let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
-        Rc::new(Self { id: Arc::new(id), scorers, mapping_rules: RefCell::default(), tally, dirty })
+        Rc::new(Self { id: Arc::new(id), scorers, mapping_rules: RefCell::default(), meter, tally, dirty })
     }
 
     /// The rules that the answers of a backend are held against.
@@ -103,7 +109,7 @@ impl View {
                 Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known, ground))
             })
             .collect();
-        let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
+        let nowhere = old.map_or_else(|| nowhere(ground), |old| Rc::clone(&old.nowhere));
         Self { live, targets, nowhere }
     }
 
@@ -133,9 +139,9 @@ impl View {
     }
 }
 
-fn nowhere() -> Rc<RouteView> {
+fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other(), None))
+    RouteView::new(id, scorers(&config::Route::other(), None), &ground.feed)
 }
 
 impl Target {
@@ -147,7 +153,7 @@ impl Target {
         Self {
             v1: dependency.v1.as_ref().map(|spec| upstream(Backend::V1, spec)),
             v2: upstream(Backend::V2, &dependency.v2),
-            routes: routes(&dependency, old),
+            routes: routes(&dependency, old, ground),
             dependency,
             plan,
         }
@@ -184,13 +190,13 @@ fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>
     [Arc::new(v1), Arc::new(v2)]
 }
 
-fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
+fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
             Some(known) if known.is_for(route, dependency) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone())),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), &ground.feed),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -26,6 +26,7 @@ use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
 use crate::skip::Skip;
+use crate::study::Feed;
 use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
@@ -33,6 +34,8 @@ pub const TICK: Duration = Duration::from_millis(100);
 
 /// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
 const SHADOWS_UP_TO: usize = 80;
+/// The percentage of `shadow_in_flight` beyond which no call begins that only measures noise: it goes before shadows do.
+const NOISE_UP_TO: usize = 50;
 
 /// What all workers share.
 pub struct Shared {
@@ -52,6 +55,8 @@ pub struct Shared {
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
     pub(super) lane: Lane,
+    /// Where exchanges go that are worth a look.
+    pub feed: Feed,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
     /// When tick 0 began.
@@ -68,6 +73,7 @@ impl Shared {
         reports: mpsc::Sender<Vec<Report>>,
         conditions: Arc<Conditions>,
         lane: Arc<LaneCounts>,
+        feed: Feed,
     ) -> Self {
         let limits = live.load().deployment.limits.clone();
         Self {
@@ -79,6 +85,7 @@ impl Shared {
             map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
             lane: Lane::new(lane),
+            feed,
             panics: AtomicU64::new(0),
             origin,
             reports,
@@ -91,6 +98,7 @@ impl Shared {
         self.in_flight.set_most(limits.max_in_flight);
         self.shadow_in_flight.set_most(limits.shadow_in_flight);
         self.shadow_memory.set_most(limits.shadow_memory);
+        self.feed.set_memory(limits.shadow_memory);
         self.map_memory.set_most(limits.map_memory);
     }
 
@@ -128,7 +136,8 @@ pub(super) struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
-        let ground = Ground { conditions: Arc::clone(&shared.conditions), checks: index == 0 };
+        let (conditions, feed) = (Arc::clone(&shared.conditions), shared.feed.clone());
+        let ground = Ground { conditions, checks: index == 0, feed };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
@@ -175,6 +184,11 @@ impl Worker {
         } else {
             Err(Skip::InFlight)
         }
+    }
+
+    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    pub(super) fn admits_noise(&self) -> bool {
+        !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
     }
 
     pub(super) fn shadow_began(&self) {

@@ -17,6 +17,7 @@ mod settle;
 
 pub use advice::{RetryAdvice, Saved, TRIAL_BACKOFF, Trials};
 pub use answer::{Answer, Body, is_conditional};
+pub use decode::decoded;
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use jq::{JqError, JqFault, Program, STACK as JQ_STACK};

@@ -54,6 +54,11 @@ impl DataDir {
         self.path.join("recording")
     }
 
+    /// Samples of V2's fallbacks.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples.jsonl")
+    }
+
     /// The gate's state as versions before the ledger kept it.
     pub fn gate_state(&self) -> PathBuf {
         self.path.join("gate.state")

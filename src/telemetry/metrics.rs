@@ -60,6 +60,8 @@ catalogue! {
     RULE_POISONED = Gauge "crossfade_rule_poisoned" ["dependency", "route", "backend"] "1 while a rule is left alone because its last run did not end in time: answers are not scored by it.";
     RETRIES = Counter "crossfade_retries_total" ["dependency", "backend", "result"] "Further tries of a request after one that failed, and those that were wanted and not made.";
     FIRST_TRY_OUTCOMES = Counter "crossfade_first_try_outcomes_total" ["dependency", "backend", "outcome"] "Outcomes as they would have been without retries.";
+    NOISE_CALLS = Counter "crossfade_noise_calls_total" ["dependency", "route"] "Second calls of V1 for the same request, to measure how far it differs from itself; in no other metric.";
+    STUDY_DROPPED = Counter "crossfade_study_dropped_total" ["dependency", "reason"] "Exchanges that were chosen to be compared or sampled and were not.";
     BACKEND_DURATION = Histogram "crossfade_backend_duration_seconds" ["dependency", "backend", "role"] "Time from the call of a backend to the end of its answer's head.";
     OVERHEAD = Histogram "crossfade_overhead_seconds" ["dependency"] "Time a request spent in crossfade itself before its answer began: total less the primary's.";
     IN_FLIGHT = Gauge "crossfade_in_flight" ["dependency"] "Requests being answered.";

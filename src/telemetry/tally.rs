@@ -17,6 +17,7 @@ use crate::refusal::Refusal;
 use crate::retry::Retry;
 use crate::score::{Catalogue, Trials};
 use crate::skip::Skip;
+use crate::unstudied::Unstudied;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
 const OUTCOMES: usize = 1 + 2 * Cause::ALL.len();
@@ -61,6 +62,9 @@ pub struct Tally {
     retries: [[u64; Retry::ALL.len()]; 2],
     first_tries: [[u64; 3]; 2],
     probes: [u64; ServedBy::ALL.len()],
+    unstudied: [u64; Unstudied::ALL.len()],
+    /// Requests that V1 was asked a second time, to measure noise.
+    pub noise_calls: u64,
     durations: [[Histogram; Role::ALL.len()]; 2],
     /// Time in crossfade itself.
     pub overhead: Histogram,
@@ -141,6 +145,11 @@ impl Tally {
         self.probes[served_by.index()] += 1;
     }
 
+    /// One more exchange that was chosen to be studied and was not.
+    pub const fn unstudied(&mut self, reason: Unstudied) {
+        self.unstudied[reason as usize] += 1;
+    }
+
     /// The time one backend took, to the end of its answer's head.
     pub fn duration(&mut self, backend: Backend, role: Role, duration: Duration) {
         self.durations[backend as usize][role as usize].observe(&BACKEND_BOUNDS, duration);
@@ -188,6 +197,8 @@ impl Tally {
         add_rows(&mut self.retries, &report.retries);
         add_rows(&mut self.first_tries, &report.first_tries);
         add(&mut self.probes, &report.probes);
+        add(&mut self.unstudied, &report.unstudied);
+        self.noise_calls += report.noise_calls;
         for (mine, theirs) in self.durations.iter_mut().flatten().zip(report.durations.iter().flatten()) {
             mine.merge(theirs);
         }
@@ -264,6 +275,11 @@ impl Tally {
     /// Requests that were sent by hand, of those that someone answered.
     pub const fn probes(&self, served_by: ServedBy) -> u64 {
         self.probes[served_by.index()]
+    }
+
+    /// Exchanges that were chosen to be studied and were not, by reason.
+    pub fn not_studied(&self) -> impl Iterator<Item = (Unstudied, u64)> {
+        Unstudied::ALL.into_iter().map(|reason| (reason, self.unstudied[reason as usize]))
     }
 
     /// Times to the end of the answer's head.

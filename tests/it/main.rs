@@ -31,6 +31,7 @@ mod restart;
 mod retry;
 mod rollback;
 mod shadow;
+mod study;
 mod tls;
 mod trailers;
 mod upgrade;

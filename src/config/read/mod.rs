@@ -14,6 +14,7 @@ mod resilience;
 mod rollouts;
 mod route;
 mod sink;
+mod study;
 mod suggest;
 mod table;
 mod tls;

@@ -29,6 +29,7 @@ pub(crate) struct World {
     top: Vec<String>,
     files: Vec<(String, String)>,
     routes: Option<String>,
+    diff: Option<String>,
     rollout: String,
     config_map: bool,
 }
@@ -108,6 +109,13 @@ impl World {
         self
     }
 
+    /// Lines for the table that says how answers are compared. By default V1 is never called twice, so that calls can be
+    /// counted.
+    pub(crate) fn diff(mut self, lines: &str) -> Self {
+        self.diff = Some(lines.to_owned());
+        self
+    }
+
     /// Lines for the dependency's table of the rollout file.
     pub(crate) fn rollout(mut self, lines: &str) -> Self {
         self.rollout = entry(lines);
@@ -123,11 +131,13 @@ impl World {
     /// Writes both files, starts the process and waits until it listens.
     pub(crate) async fn start(self) -> Proxy {
         let folder = TempDir::new().expect("a temporary folder");
-        let Self { v1, v2, limits, top, files, routes, rollout, config_map } = self;
+        let Self { v1, v2, limits, top, files, routes, diff, rollout, config_map } = self;
+        let diff = diff.unwrap_or_else(|| "noise = 0".to_owned());
         let routes = routes.unwrap_or_else(|| ROUTE.to_owned());
         let config = format!(
             "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
-             [limits]\n{}\n[dependency.recs.v1]\n{}\n[dependency.recs.v2]\n{}\n{routes}",
+             [limits]\n{}\n[dependency.recs.v1]\n{}\n[dependency.recs.v2]\n{}\n\
+             [dependency.recs.diff]\n{diff}\n{routes}",
             top.join("\n"),
             limits.join("\n"),
             v1.join("\n"),
