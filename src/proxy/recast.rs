@@ -82,19 +82,26 @@ async fn map(
     Ok(Request::from_parts(head, LegBody::Whole(content)))
 }
 
+/// The content, read to its end even where it is too large: the other backend gets its copy while it is read.
 async fn collect(mut body: LegBody, cap: usize, mut room: Room) -> Result<(Arc<[Bytes]>, Room), UpstreamError> {
-    let mut pieces = Vec::new();
+    let (mut pieces, mut lost) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error {
             BodyError::Consumer(error) => UpstreamError::Unsent(error),
             _ => UpstreamError::Cut,
         })?;
-        let Ok(piece) = frame.into_data() else { continue };
-        room.take(piece.len())?;
+        let Some(piece) = frame.into_data().ok().filter(|_| lost.is_none()) else { continue };
+        lost = room.take(piece.len()).err();
         if room.taken() > cap {
-            return Err(UpstreamError::Unfit(MappingFault::TooLarge));
+            lost = Some(UpstreamError::Unfit(MappingFault::TooLarge));
         }
         pieces.push(piece);
+        if lost.is_some() {
+            pieces.clear();
+        }
     }
-    Ok((pieces.into(), room))
+    match lost {
+        None => Ok((pieces.into(), room)),
+        Some(lost) => Err(lost),
+    }
 }
