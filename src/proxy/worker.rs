@@ -57,7 +57,6 @@ pub struct Shared {
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
-    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
     pub(super) lane: Lane,
     /// Where exchanges go that are worth a look.
     pub feed: Feed,
