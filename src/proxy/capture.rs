@@ -87,6 +87,13 @@ impl Capture {
         Copied { pieces, trailers: self.trailers.as_deref().cloned() }
     }
 
+    /// Keeps this content in place of what was kept.
+    pub(super) fn replace(&mut self, content: &Bytes) {
+        self.give_up();
+        self.size = 0;
+        self.push(content);
+    }
+
     fn give_up(&mut self) {
         self.pieces.clear();
         if self.kept > 0 {

@@ -127,13 +127,13 @@ impl Lane {
     ///
     /// # Cancel safety
     /// A job that has not begun is given up; one that has runs to its end, unheard.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn run<'r, T: Send + 'static>(
         &self,
-        rule: Option<&Arc<RuleState>>,
+        rule: impl Into<Option<&'r Arc<RuleState>>>,
         longest: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotRun> {
-        let ended = self.wait(rule, longest, job).await;
+        let ended = self.wait(rule.into(), longest, job).await;
         self.0.counts.count(ended.as_ref().map_or_else(|not_run| not_run.result(), |_| LaneResult::Done));
         ended
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod capture;
+mod entity_tag;
 mod exchange;
 mod fault;
 mod forwarded;
@@ -13,16 +14,20 @@ mod leg;
 mod pair;
 mod pick;
 mod probe;
+mod recast;
 mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod reshape;
+mod sampling;
 mod scoring;
 mod service;
 mod shadow;
 mod strict;
 mod tee;
 mod trace;
+mod trial;
 mod upgrade;
 mod upload;
 mod view;

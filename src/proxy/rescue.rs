@@ -10,12 +10,13 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
-use super::lane::Lane;
 use super::leg::Answering;
 use super::pair::Pair;
+use super::reshape;
 use super::scoring::Complete;
 use super::shadow::Collected;
 use super::tee::LegBody;
+use super::worker::Worker;
 use crate::backend::Backend;
 use crate::outcome::{Cause, Outcome};
 use crate::upstream::{AnswerBody, UpstreamError};
@@ -41,11 +42,10 @@ pub(super) async fn choose(
     called: Result<(Answering, Complete), UpstreamError>,
     pair: &Pair,
     v1: oneshot::Receiver<Collected>,
-    due: Instant,
-    lane: &Lane,
+    (worker, due): (&Worker, Instant),
 ) -> Choice {
     let held = match called {
-        Ok((answering, complete)) => hold(answering.response, complete, due, lane).await,
+        Ok((answering, complete)) => hold(answering.response, complete, worker, due).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &held {
@@ -55,8 +55,14 @@ pub(super) async fn choose(
         return Choice::V2(held);
     }
     let Ok(Ok(collected)) = tokio::time::timeout_at(due.into(), v1).await else { return Choice::V2(held) };
-    match (pair.outcome(Backend::V1), pair.outcome(Backend::V2), whole(collected)) {
-        (Some(Outcome::Rich), Some(Outcome::Fallback(cause)), Some(rich)) => Choice::V1(rich, cause),
+    let lost = match pair.outcome(Backend::V2) {
+        Some(Outcome::Fallback(cause)) => Some(cause),
+        // Something could not be mapped: no fault of V2's, but there is no answer that the consumer could have.
+        Some(Outcome::Excluded(cause)) if held.as_ref().is_err_and(UpstreamError::is_ours) => Some(cause),
+        _ => None,
+    };
+    match (pair.outcome(Backend::V1), lost, whole(collected)) {
+        (Some(Outcome::Rich), Some(cause), Some(rich)) => Choice::V1(rich, cause),
         _ => Choice::V2(held),
     }
 }
@@ -72,9 +78,14 @@ fn whole(collected: Collected) -> Option<Held> {
 async fn hold(
     response: Response<AnswerBody<LegBody>>,
     mut complete: Complete,
+    worker: &Worker,
     due: Instant,
-    lane: &Lane,
 ) -> Result<Held, UpstreamError> {
+    if complete.head.unmapped {
+        let (held, complete) = reshape::read(response, complete, worker, Some(due)).await?;
+        settle_by(&complete, worker, due).await;
+        return Ok(held);
+    }
     let (head, mut body) = response.into_parts();
     let mut content = VecDeque::new();
     // A stream is served as it comes: its end may wait for a consumer that has seen its head.
@@ -91,8 +102,13 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    if tokio::time::timeout_at(due.into(), complete.settle(lane)).await.is_err() {
+    settle_by(&complete, worker, due).await;
+    Ok(Held { head, content, rest: None })
+}
+
+/// Scores an answer. Where that takes longer than V2 was given, it stays unscored, and is served.
+async fn settle_by(complete: &Complete, worker: &Worker, due: Instant) {
+    if tokio::time::timeout_at(due.into(), complete.settle(&worker.shared.lane)).await.is_err() {
         complete.give_up();
     }
-    Ok(Held { head, content, rest: None })
 }

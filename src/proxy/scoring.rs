@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
@@ -16,7 +16,8 @@ use super::pair::Pair;
 use super::worker::Shared;
 use crate::backend::Backend;
 use crate::outcome::Cause;
-use crate::score::{Answer, Body, GRPC_STATUS, Score, is_grpc};
+use crate::score::{Answer, Body, Finding, GRPC_STATUS, Score, Scorer, is_grpc};
+use crate::study::ContentKind;
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
@@ -32,15 +33,30 @@ pub(super) struct Head {
     pub(super) method: Method,
     pub(super) conditional: bool,
     pub(super) status: StatusCode,
-    /// Those that scoring reads.
+    /// Those that scoring reads, and those that samples may show.
     pub(super) headers: HeaderMap,
+    /// What the answer says it is.
+    pub(super) kind: ContentKind,
     /// From the call to the end of the answer's head.
     pub(super) latency: Duration,
     /// The answer may be a stream: its end is no sign of health.
     pub(super) may_stream: bool,
+    /// It is in V2's shape, and has to be mapped before it is scored or served.
+    pub(super) unmapped: bool,
 }
 
 impl Head {
+    /// Of an answer's headers, those that scoring reads, and those that are `allowed` to be shown.
+    pub(super) fn headers(of: &HeaderMap, scorer: &Scorer, allowed: &[HeaderName]) -> HeaderMap {
+        let mut kept = scorer.headers(of);
+        for name in allowed {
+            if let Some(value) = of.get(name).filter(|_| !kept.contains_key(name)) {
+                kept.insert(name.clone(), value.clone());
+            }
+        }
+        kept
+    }
+
     fn answer<'a>(&'a self, trailers: Option<&'a HeaderMap>, body: Body<'a>) -> Answer<'a> {
         Answer {
             method: &self.method,
@@ -50,6 +66,7 @@ impl Head {
             trailers,
             body,
             head_latency: self.latency,
+            unmapped: self.unmapped,
         }
     }
 }
@@ -60,8 +77,17 @@ pub(super) fn may_stream(headers: &HeaderMap) -> bool {
     if is_grpc(headers) {
         return !headers.contains_key(GRPC_STATUS);
     }
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = content_type(headers);
     kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+/// What an answer says it is.
+pub(super) fn kind(headers: &HeaderMap) -> ContentKind {
+    ContentKind::of(content_type(headers))
+}
+
+fn content_type(headers: &HeaderMap) -> &[u8] {
+    headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
 }
 
 /// A complete answer.
@@ -73,14 +99,22 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// Scores the answer and counts what it is worth: at once, or in the lane where that takes long.
+    /// Scores the answer, at once or in the lane where that takes long, and tells the pair. What is worth a second look is
+    /// kept.
     ///
     /// # Cancel safety
     /// An answer that waits for the lane is not counted; that is for the caller to do.
     pub(super) async fn settle(&self, lane: &Lane) {
+        match self.judge(lane).await {
+            Some(finding) => self.tell(finding),
+            None => self.give_up(),
+        }
+    }
+
+    /// What the answer is worth; `None` where nobody can say, for no fault of its own.
+    pub(super) async fn judge(&self, lane: &Lane) -> Option<Finding> {
         if !self.is_slow() {
-            self.score();
-            return;
+            return Some(self.score());
         }
         let route = self.pair.route();
         let scorer = Arc::clone(route.scorer(self.backend));
@@ -88,10 +122,7 @@ impl Complete {
         let longest = if rule.is_some() { self.pair.limits().rule_timeout } else { READING };
         let (head, copy) = (self.head.clone(), self.capture.copy());
         let job = lane.run(rule, longest, move || scorer.score(&head.answer(copy.trailers.as_ref(), copy.body()), cap));
-        match job.await {
-            Ok(finding) if finding.score != Score::Excluded(Cause::Rule) => self.pair.score(self.backend, finding),
-            Ok(_) | Err(_) => self.give_up(),
-        }
+        job.await.ok().filter(|finding| finding.score != Score::Excluded(Cause::Rule))
     }
 
     /// The answer is not scored, for no fault of its own.
@@ -99,17 +130,22 @@ impl Complete {
         self.pair.unscored(self.backend, self.pair.route().scorer(self.backend).unscored());
     }
 
-    /// Whether scoring may hold up the worker.
-    fn is_slow(&self) -> bool {
-        let scorer = self.pair.route().scorer(self.backend);
-        let is_kept = self.capture.pieces().is_some();
-        is_kept && scorer.is_slow(self.head.status, &self.head.headers, self.capture.body().size())
+    fn tell(&self, finding: Finding) {
+        self.pair.sampling().keep(self, finding);
+        self.pair.score(self.backend, finding);
     }
 
-    fn score(&self) {
-        let answer = self.head.answer(self.capture.trailers(), self.capture.body());
-        let finding = self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body);
-        self.pair.score(self.backend, finding);
+    /// Whether scoring may hold up the worker.
+    fn is_slow(&self) -> bool {
+        self.pair.route().scorer(self.backend).is_slow(&self.answer())
+    }
+
+    fn score(&self) -> Finding {
+        self.pair.route().scorer(self.backend).score(&self.answer(), self.pair.limits().score_body)
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        self.head.answer(self.capture.trailers(), self.capture.body())
     }
 }
 
@@ -172,7 +208,7 @@ impl Queue {
     fn score_one(&self) -> Option<usize> {
         let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
-        complete.score();
+        complete.tell(complete.score());
         Some(usize::try_from(size).unwrap_or(SLICE).max(1))
     }
 }

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
-use crate::score::Scorer;
+use crate::score::{Mapping, Scorer};
+use crate::study::{Feed, Meter};
 use crate::telemetry::{LaneCounts, RouteId, RuleId, RuleState, Tally};
 use crate::upstream::Upstream;
 
@@ -31,6 +32,8 @@ pub(super) struct Ground {
     pub(super) checks: bool,
     /// The state of the rules that run in the lane.
     pub(super) rules: Arc<LaneCounts>,
+    /// Where exchanges go that are worth a look.
+    pub(super) feed: Feed,
 }
 
 /// One dependency.
@@ -49,6 +52,10 @@ pub(super) struct RouteView {
     scorers: [Arc<Scorer>; 2],
     /// Those that run in the lane and may be slow there: those with jq or patterns.
     rules: [Option<Arc<RuleState>>; 2],
+    /// The state of mappings by jq: of answers, and of requests for V1 and V2. Made when they are first asked.
+    mapping_rules: RefCell<Vec<Arc<RuleState>>>,
+    /// How often its exchanges are studied.
+    pub(super) meter: Arc<Meter>,
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
@@ -56,8 +63,9 @@ pub(super) struct RouteView {
 impl RouteView {
     fn new(id: RouteId, scorers: [Arc<Scorer>; 2], ground: &Ground) -> Rc<Self> {
         let rules = Backend::ALL.map(|backend| rule(&id, backend, &scorers[backend as usize], ground));
+        let meter = ground.feed.meter(&id.dependency, &id.route);
         let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
-        Rc::new(Self { id: Arc::new(id), scorers, rules, tally, dirty })
+        Rc::new(Self { id: Arc::new(id), scorers, rules, mapping_rules: RefCell::default(), meter, tally, dirty })
     }
 
     /// The state of a backend's rules, where they run in the lane and may be slow there.
@@ -70,9 +78,23 @@ impl RouteView {
         &self.scorers[backend as usize]
     }
 
+    /// The state of a program that maps what goes to or comes from a backend; `text` tells it from others.
+    pub(super) fn mapping_rule(&self, backend: Backend, counts: &LaneCounts, text: &str) -> Arc<RuleState> {
+        let (dependency, route) = (self.id.dependency.clone(), self.id.route.clone());
+        let id = RuleId { dependency, route, backend: backend.as_str() };
+        let rule = counts.rule(id, xxh3_64(text.as_bytes()));
+        let mut known = self.mapping_rules.borrow_mut();
+        if !known.iter().any(|known| Arc::ptr_eq(known, &rule)) {
+            // At most as many as there are programs for this route's answers and requests.
+            known.push(Arc::clone(&rule));
+        }
+        rule
+    }
+
     /// Whether answers are scored as this route wants it.
-    fn is_for(&self, route: &config::Route) -> bool {
-        *self.scorer(Backend::V1).rules() == route.rules
+    fn is_for(&self, route: &config::Route, dependency: &Dependency) -> bool {
+        let mapping = self.scorer(Backend::V2).mapping();
+        *self.scorer(Backend::V1).rules() == route.rules && mapping == dependency.v2.response.as_ref()
     }
 
     /// The tally to count into; not to be held across a wait.
@@ -110,6 +132,12 @@ impl View {
         self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
     }
 
+    /// Whether anybody but the worker's list still counts on it, on routes that the current view has not taken over.
+    pub(super) fn may_count(self: &Rc<Self>, current: &Self) -> bool {
+        let taken_over = |route: &Rc<RouteView>| current.routes().any(|it| Rc::ptr_eq(it, route));
+        Rc::strong_count(self) > 1 || self.routes().any(|route| Rc::strong_count(route) > 1 && !taken_over(route))
+    }
+
     /// Closes the upstream connections that nobody used for `idle`.
     pub(super) fn reap(&self, now: Instant, idle: Duration) {
         for target in &self.targets {
@@ -123,7 +151,7 @@ impl View {
 
 fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()), ground)
+    RouteView::new(id, scorers(&config::Route::other(), None), ground)
 }
 
 impl Target {
@@ -165,9 +193,11 @@ fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Gro
     Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
-fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
-    let scorer = Arc::new(Scorer::new(route.rules.clone()));
-    [Arc::clone(&scorer), scorer]
+/// V1's rules, and V2's: the same, after its mapping.
+fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>; 2] {
+    let v1 = Scorer::new(route.rules.clone());
+    let v2 = v1.clone().with_mapping(mapping);
+    [Arc::new(v1), Arc::new(v2)]
 }
 
 fn rule(id: &RouteId, backend: Backend, scorer: &Scorer, ground: &Ground) -> Option<Arc<RuleState>> {
@@ -182,8 +212,8 @@ fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
-            Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route), ground),
+            Some(known) if known.is_for(route, dependency) => Rc::clone(known),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), ground),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

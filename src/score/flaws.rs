@@ -59,11 +59,6 @@ impl Flaws {
         self.0 == 0
     }
 
-    /// How many there are.
-    pub const fn len(self) -> usize {
-        self.0.count_ones() as usize
-    }
-
     /// Whether every flaw of this set is in the other one: an answer with these flaws would be rich if those were mended.
     pub const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
@@ -75,15 +70,15 @@ impl Flaws {
         Self(self.0 | other.0)
     }
 
-    /// The flaws that both sets have.
-    #[must_use]
-    pub const fn intersection(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// The numbers of the flaws, ascending.
     pub fn numbers(self) -> impl Iterator<Item = usize> {
         (0..MOST).filter(move |number| self.0 >> number & 1 == 1)
+    }
+
+    /// The flaw of the lowest number, alone: the cause, where nobody keeps places apart.
+    #[must_use]
+    pub const fn first(self) -> Self {
+        Self(self.0 & self.0.wrapping_neg())
     }
 
     /// The set of one flaw.
@@ -157,7 +152,7 @@ mod tests {
         let [a, b] = [Flaws::only(3), Flaws::only(40)];
         assert!(a.is_within(a.union(b)) && !a.union(b).is_within(b));
         assert_eq!(a.union(b).numbers().collect::<Vec<_>>(), [3, 40]);
-        assert_eq!((a.union(b).len(), a.intersection(b).is_empty()), (2, true));
+        assert_eq!((a.union(b).first(), a.is_empty()), (a, false));
         assert_eq!(Finding::from(Score::Rich).flaws, Flaws::default());
         assert_eq!(Finding::from(Score::Fallback(Cause::Tls)).flaws, Flaws::only(Cause::Tls as usize));
     }

@@ -1,15 +1,17 @@
 //! The rules of a route, compiled, and the order in which they are asked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
 use super::documents::Documents;
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
 use super::jq::{JqFault, Program};
+use super::mapping::{Lookups, Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -21,6 +23,8 @@ const MOST_CODED: u64 = 8 << 10;
 const MOST_MATCHED: u64 = 4 << 10;
 /// Bytes that are looked through for places without a second thought: some 150 us.
 const MOST_READ: u64 = 256 << 10;
+/// Bytes that become a tree, are mapped, and written again, without a second thought.
+const MOST_MAPPED: u64 = 32 << 10;
 /// The largest encoded body that may decode to nothing: the framing of the known codings, several times over.
 const MAY_BE_EMPTY: u64 = 64;
 
@@ -33,9 +37,12 @@ pub struct Scorer {
     rules: Rules,
     /// Looks for `required` first, then for `non_empty`.
     probe: Probe,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
+    mapping: Option<Arc<Mapping>>,
+    /// Where the probe's places stand before answers are mapped, if that is all that rules ask of them.
+    lookups: Option<Lookups>,
 }
 
 /// Why scoring ends before all rules were asked.
@@ -59,11 +66,30 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue, flaws }
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None, lookups: None }
+    }
+
+    /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
+    #[must_use]
+    pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
+        let places = || self.rules.required.iter().chain(&self.rules.non_empty);
+        let lookups =
+            mapping.as_ref().filter(|_| !self.reads_whole()).and_then(|mapping| Lookups::new(mapping, places()));
+        Self { mapping, lookups, ..self }
+    }
+
+    /// What answers are mapped by before rules are held against them.
+    pub const fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
+    /// Whether an answer, as it came, is one that has to be mapped.
+    pub fn maps(&self, method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.mapping.is_some() && Mapping::concerns(method, status, headers)
     }
 
     /// What the numbers of flaws mean.
-    pub const fn catalogue(&self) -> &Catalogue {
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }
 
@@ -79,17 +105,20 @@ impl Scorer {
         self.accepts(status) && self.looks_into(headers) && !is_grpc(headers)
     }
 
-    /// Whether scoring an answer with this status, these headers and a body of this size, in bytes as sent, may take longer
-    /// than an event loop may be held up: jq, much to decode, much to read.
-    pub fn is_slow(&self, status: StatusCode, headers: &HeaderMap, size: u64) -> bool {
-        if size == 0 || !self.needs_body(status, headers) || !self.reads_body() {
+    /// Whether scoring an answer may take longer than an event loop may be held up: jq, much to decode, much to read.
+    pub fn is_slow(&self, answer: &Answer<'_>) -> bool {
+        let size = answer.body.size();
+        let maps = self.mapping.is_some() && answer.unmapped;
+        let is_read = self.accepts(answer.status) && !is_grpc(answer.headers) && (self.reads_body() || maps);
+        if size == 0 || !is_read || !matches!(answer.body, Body::Kept(_)) {
             return false;
         }
-        let most = match (headers.contains_key(header::CONTENT_ENCODING), self.rules.text.has_patterns()) {
-            (true, _) => MOST_CODED,
-            (false, true) => MOST_MATCHED,
-            (false, false) => MOST_READ,
-        };
+        let limits = [
+            (answer.headers.contains_key(header::CONTENT_ENCODING), MOST_CODED),
+            (self.rules.text.has_patterns(), MOST_MATCHED),
+            (maps && self.lookups.is_none(), MOST_MAPPED),
+        ];
+        let most = limits.into_iter().filter(|(applies, _)| *applies).map(|(_, most)| most).min().unwrap_or(MOST_READ);
         self.rules.rich.is_some() || size > most
     }
 
@@ -152,6 +181,7 @@ impl Scorer {
             flaws.insert(Cause::Rule);
         }
         match self.judge_body(answer, cap, &mut flaws) {
+            Err(Stop::Unknown(Cause::TooLarge)) if self.is_unservable(answer, cap) => flaws.insert(Cause::TooLarge),
             Err(Stop::Unknown(cause)) if flaws.is_empty() => return Score::Excluded(cause).into(),
             Err(Stop::Flaw(cause)) => flaws.insert(cause),
             Ok(()) | Err(Stop::Unknown(_)) => {}
@@ -161,7 +191,8 @@ impl Scorer {
 
     /// The first cause, in the order of [`Scorer`].
     fn first(&self, flaws: Flaws) -> Score {
-        const ORDER: [Cause; 5] = [Cause::Slow, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
+        const ORDER: [Cause; 6] =
+            [Cause::Slow, Cause::TooLarge, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
         let causes = flaws.numbers().filter_map(|number| Some(self.catalogue.flaw(number)?.cause));
         let first = causes.min_by_key(|cause| ORDER.iter().position(|ordered| ordered == cause));
         first.map_or(Score::Rich, Score::Fallback)
@@ -202,24 +233,42 @@ impl Scorer {
         if size == 0 {
             return if self.allows_empty(answer.status) { Ok(()) } else { Err(Stop::Flaw(Cause::Empty)) };
         }
-        if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
+        let mapping = self.mapping.as_ref().filter(|_| answer.unmapped);
+        let indifferent = !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body();
+        if indifferent && mapping.is_none() {
             return Ok(());
         }
         let content = content(answer, cap)?;
         if content.is_empty() && !self.allows_empty(answer.status) {
             return Err(Stop::Flaw(Cause::Empty));
         }
-        self.weigh(content.len() as u64, flaws);
-        if !self.rules.text.hold(&content) {
-            flaws.insert(Cause::Rule);
+        match mapping.filter(|_| !content.is_empty()) {
+            Some(mapping) => self.judge_unmapped(mapping, &content, flaws),
+            None => self.judge_content(answer.headers, &content, flaws),
         }
-        if self.reads_json() { self.judge_json(&Documents::of(answer.headers, &content), flaws) } else { Ok(()) }
     }
 
-    fn weigh(&self, size: u64, flaws: &mut Flaws) {
-        if size < self.rules.min_bytes.unwrap_or(0) {
-            flaws.insert(Cause::Empty);
+    fn judge_content(&self, headers: &HeaderMap, content: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
+        self.weigh(content.len() as u64, flaws);
+        if !self.rules.text.hold(content) {
+            flaws.insert(Cause::Rule);
         }
+        if self.reads_json() { self.judge_json(&Documents::of(headers, content), flaws) } else { Ok(()) }
+    }
+
+    /// Without mapping it, where that can be told from its places.
+    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
+        let Some(lookups) = &self.lookups else {
+            let mapped = mapping.apply(content).map_err(|fault| match MappingFault::cause(fault) {
+                Cause::TooLarge => Stop::Unknown(Cause::TooLarge),
+                cause => Stop::Flaw(cause),
+            })?;
+            // What is mapped is one document.
+            return self.judge_content(&HeaderMap::new(), &mapped, flaws);
+        };
+        let shapes = lookups.shapes(content).map_err(|_| Stop::Flaw(Cause::Decode))?;
+        self.note(shapes, flaws);
+        Ok(())
     }
 
     fn judge_json(&self, documents: &Documents<'_>, flaws: &mut Flaws) -> Result<(), Stop> {
@@ -246,6 +295,23 @@ impl Scorer {
 
     fn find_places(&self, document: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
         let shapes = self.probe.shapes(document).map_err(|_| Stop::Flaw(Cause::Decode))?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
+    fn is_unservable(&self, answer: &Answer<'_>, cap: usize) -> bool {
+        let kept = matches!(answer.body, Body::Kept(_));
+        self.mapping.is_some() && answer.unmapped && (kept || answer.body.size() > cap as u64)
+    }
+
+    fn weigh(&self, size: u64, flaws: &mut Flaws) {
+        if size < self.rules.min_bytes.unwrap_or(0) {
+            flaws.insert(Cause::Empty);
+        }
+    }
+
+    fn note(&self, shapes: impl Iterator<Item = Shape>, flaws: &mut Flaws) {
         for (shape, &(absent, empty)) in shapes.zip(&self.flaws) {
             match shape {
                 Shape::Absent | Shape::Null => flaws.insert_number(absent),
@@ -253,7 +319,6 @@ impl Scorer {
                 Shape::Filled => {}
             }
         }
-        Ok(())
     }
 
     fn accepts(&self, status: StatusCode) -> bool {
@@ -275,7 +340,12 @@ impl Scorer {
 
     /// Whether a rule looks at the content.
     fn reads_body(&self) -> bool {
-        self.reads_json() || !self.rules.text.is_empty() || self.rules.min_bytes.is_some_and(|min| min > 0)
+        self.has_places() || self.reads_whole()
+    }
+
+    /// Whether a rule looks at more than places.
+    fn reads_whole(&self) -> bool {
+        self.rules.rich.is_some() || !self.rules.text.is_empty() || self.rules.min_bytes.is_some_and(|min| min > 0)
     }
 
     /// Whether a rule takes the content for JSON.

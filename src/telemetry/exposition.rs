@@ -74,8 +74,12 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     for (direction, count) in tally.tunnelled_bytes() {
         page.add_some(&metrics::TUNNELLED, &[dependency, route, direction.as_str()], count);
     }
+    page.add_some(&metrics::NOISE_CALLS, &[dependency, route], tally.noise_calls);
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
+    }
+    for (result, count) in tally.reshapings() {
+        page.add_some(&metrics::MAPPED, &[dependency, route, result.as_str()], count);
     }
 }
 
@@ -111,6 +115,9 @@ fn dependency_series(page: &mut Page, name: &str, dependency: &mut DependencyTot
         for (outcome, count) in ["rich", "fallback", "excluded"].into_iter().zip(sum.first_tries(backend)) {
             page.add_some(&metrics::FIRST_TRY_OUTCOMES, &[name, backend.as_str(), outcome], count);
         }
+    }
+    for (reason, count) in sum.not_studied() {
+        page.add_some(&metrics::STUDY_DROPPED, &[name, reason.as_str()], count);
     }
     page.histogram(&metrics::OVERHEAD, &[name], &OVERHEAD_BOUNDS, &sum.overhead);
     page.add(&metrics::IN_FLIGHT, &[name], sum.in_flight as f64);

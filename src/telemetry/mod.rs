@@ -1,6 +1,7 @@
 //! What is measured: workers count, the control plane sums up, a scrape reads.
 
 mod exposition;
+mod failures;
 mod histogram;
 mod labels;
 mod lane;
@@ -12,8 +13,9 @@ mod totals;
 mod window;
 
 pub use exposition::{CONTENT_TYPE, expose};
+pub use failures::{FailureWindow, Failures};
 pub use histogram::Histogram;
-pub use labels::{Code, Direction, ServedBy};
+pub use labels::{Code, Direction, Reshaped, ServedBy};
 pub use lane::{LaneCounts, LaneResult, RuleId, RuleState};
 pub use minutes::Minute;
 pub use tally::{Report, RouteId, Tally};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::failures::FailureWindow;
 use super::labels::ServedBy;
 use super::lane::LaneCounts;
 use super::tally::{Report, Tally};
@@ -50,6 +51,8 @@ pub struct LedgerTotals {
 pub struct DependencyTotals {
     /// By name.
     pub routes: BTreeMap<String, Tally>,
+    /// By name: why V2 falls back.
+    pub failures: BTreeMap<String, FailureWindow>,
     /// Outcomes of V1 and V2.
     pub backends: [Window; 2],
     /// The same as they would have been without retries.
@@ -113,6 +116,7 @@ impl Counted {
     pub fn add(&mut self, report: &Report, now: u64) {
         let dependency = self.dependency(&report.route.dependency, now);
         dependency.count_windows(&report.tally, now);
+        dependency.failures.entry(report.route.route.clone()).or_default().add(now, &report.catalogue, &report.tally);
         dependency.routes.entry(report.route.route.clone()).or_default().merge(&report.tally);
     }
 
@@ -126,6 +130,7 @@ impl Counted {
         self.dependencies.retain(|name, _| is_configured(name, None));
         for (name, dependency) in &mut self.dependencies {
             dependency.routes.retain(|route, _| is_configured(name, Some(route)));
+            dependency.failures.retain(|route, _| is_configured(name, Some(route)));
         }
     }
 }
@@ -134,6 +139,7 @@ impl DependencyTotals {
     fn new(now: u64) -> Self {
         Self {
             routes: BTreeMap::new(),
+            failures: BTreeMap::new(),
             backends: [Window::new(now), Window::new(now)],
             first_tries: [Window::new(now), Window::new(now)],
             served: Window::new(now),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
@@ -306,6 +307,19 @@ impl<'a> Value<'a> {
                 self.error(format_args!("`{}` is no method", text.escape_debug()), "write \"GET\", say");
             })
             .ok()
+    }
+
+    /// A day.
+    pub(super) fn date(&self) -> Option<Date> {
+        const HELP: &str = "write a day without quotes, such as 2027-01-31";
+        let DeValue::Datetime(date) = self.raw() else {
+            return self.wanted("a day such as 2027-01-31 (without quotes)");
+        };
+        let text = date.to_string();
+        Date::from_str(&text).ok().filter(|_| date.time.is_none()).or_else(|| {
+            self.error(format_args!("{text} is no day"), HELP);
+            None
+        })
     }
 
     /// An instant, with its offset from UTC.

@@ -102,7 +102,11 @@ impl Given {
     }
 
     fn find(&self, scorer: &Scorer, body: Body<'_>, cap: usize) -> Finding {
-        let answer = Answer {
+        scorer.score(&self.answer(body), cap)
+    }
+
+    fn answer<'a>(&'a self, body: Body<'a>) -> Answer<'a> {
+        Answer {
             method: &self.method,
             conditional: self.conditional,
             status: status(self.status),
@@ -110,8 +114,8 @@ impl Given {
             trailers: self.trailers.as_ref(),
             body,
             head_latency: Duration::from_millis(self.latency_ms),
-        };
-        scorer.score(&answer, cap)
+            unmapped: true,
+        }
     }
 }
 

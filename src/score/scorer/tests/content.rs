@@ -146,16 +146,20 @@ fn every_kind_of_content_has_its_treatment() {
 
 #[test]
 fn jq_and_much_to_decode_are_slow_and_the_rest_is_not() {
-    let plain = HeaderMap::new();
-    let coded = given(200, b"").coded("gzip").headers;
-    let slow = |rules, headers, size| Scorer::new(rules).is_slow(status(200), headers, size);
+    let slow = |rules, status, coded: bool, size: u64| {
+        let given = given(status, &vec![b' '; usize::try_from(size).expect("small")]);
+        let given = if coded { given.coded("gzip") } else { given };
+        Scorer::new(rules).is_slow(&given.answer(Body::Kept(&given.pieces)))
+    };
     let place = || rules(&[], &["/a"], &[]);
-    assert!(slow(jq("true"), &plain, 1));
-    assert!(!slow(jq("true"), &plain, 0), "nothing to read");
-    assert!(!Scorer::new(jq("true")).is_slow(status(500), &plain, 1), "not even read");
-    assert!(!slow(place(), &plain, MOST_READ) && slow(place(), &plain, MOST_READ + 1));
-    assert!(!slow(place(), &coded, MOST_CODED) && slow(place(), &coded, MOST_CODED + 1));
-    assert!(!slow(Rules::default(), &coded, 1 << 20), "not looked into");
+    assert!(slow(jq("true"), 200, false, 1));
+    assert!(!slow(jq("true"), 200, false, 0), "nothing to read");
+    assert!(!slow(jq("true"), 500, false, 1), "not even read");
+    assert!(!slow(place(), 200, false, MOST_READ) && slow(place(), 200, false, MOST_READ + 1));
+    assert!(!slow(place(), 200, true, MOST_CODED) && slow(place(), 200, true, MOST_CODED + 1));
+    assert!(!slow(Rules::default(), 200, true, 1 << 20), "not looked into");
+    let large = given(200, b"");
+    assert!(!Scorer::new(place()).is_slow(&large.answer(Body::Counted(1 << 30))), "not kept");
 }
 
 /// Rules that read everything there is.
