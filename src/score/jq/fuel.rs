@@ -9,8 +9,8 @@ use jaq_json::{Num, Val};
 
 use super::value::{self, Stop};
 
-/// Steps of one run. A step is some 20 to 100 ns, so that a run which uses all of them ends within a few tenths of a
-/// second even on a slow machine; an answer of 1 MiB that is read through five times stays below.
+/// Steps of one run. A step takes some 0.25 us (benches/README.md), so that a run which uses all of them ends within a
+/// second; an answer of 1 MiB that is read through five times stays below.
 const STEPS: u64 = 3 << 20;
 /// Bytes that one run may build up, on top of its input: 64 MiB.
 const ROOM: u64 = 64 << 20;
