@@ -19,7 +19,6 @@ use super::sample::Sample;
 use super::samples::Samples;
 use super::shape::Seal;
 use crate::config::{Handle, Live};
-use crate::score::decoded;
 use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
@@ -184,7 +183,7 @@ impl Read {
     /// `None` where the content was not kept, or cannot be decoded.
     fn of(answer: &Answer, live: &Live) -> Option<Self> {
         let most = live.deployment.limits.score_body;
-        let content = decoded(&answer.headers, answer.content.as_ref()?.pieces(), most)?;
+        let content = answer.shown(most)?;
         Some(Self { status: answer.status.as_u16(), kind: answer.kind, content: Content::read(&content) })
     }
 
