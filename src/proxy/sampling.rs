@@ -33,7 +33,8 @@ pub(super) struct Sampling {
     chosen: Cell<bool>,
     /// Whether V2's fallback is kept for people to look at; `None` while nobody asked.
     sampled: Cell<Option<bool>>,
-    kept: RefCell<[Option<study::Answer>; 3]>,
+    /// In boxes, since nearly all requests have none.
+    kept: RefCell<[Option<Box<study::Answer>>; 3]>,
     /// There was no room for a body.
     crowded: Cell<bool>,
     trace: OnceCell<HeaderValue>,
@@ -88,7 +89,7 @@ impl Sampling {
         let scorer = complete.pair.route().scorer(complete.backend);
         let mapping = scorer.mapping().filter(|_| head.unmapped).cloned();
         let answer = study::Answer { status, kind, latency, headers, size, content, mapping };
-        self.kept.borrow_mut()[complete.backend as usize] = Some(answer);
+        self.kept.borrow_mut()[complete.backend as usize] = Some(Box::new(answer));
     }
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
@@ -171,7 +172,7 @@ pub(super) fn measure_noise(
         let asked = ask(&presence.0, &pair, &upstream, request, due);
         // Whatever went wrong, there is one answer less to learn from.
         if let Ok(Ok(Some(answer))) = tokio::time::timeout_at(due.into(), asked).await {
-            pair.sampling().kept.borrow_mut()[NOISE] = Some(answer);
+            pair.sampling().kept.borrow_mut()[NOISE] = Some(Box::new(answer));
         }
         drop(presence);
     });

@@ -32,7 +32,7 @@ pub struct Exchange {
     /// V2's leg, if it was called and counted.
     pub v2: Option<Leg>,
     /// What V1 answered when it was asked the same again.
-    pub noise: Option<Answer>,
+    pub noise: Option<Box<Answer>>,
 }
 
 /// How one backend did.
@@ -42,7 +42,7 @@ pub struct Leg {
     /// What was wrong with it.
     pub flaws: Flaws,
     /// The answer itself, where there was one and it was kept.
-    pub answer: Option<Answer>,
+    pub answer: Option<Box<Answer>>,
 }
 
 /// A complete answer.

@@ -1,6 +1,7 @@
 //! The thread that studies: within its share of one core, and with nobody waiting for it.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,7 +102,7 @@ impl Student {
             match self.handed_over.recv_timeout(LOOKS_EACH) {
                 Ok(exchange) => {
                     let begun = Instant::now();
-                    self.study(&exchange);
+                    self.study_whatever_it_is(&exchange);
                     drop(exchange);
                     self.budget.spend(begun.elapsed());
                 }
@@ -122,6 +123,13 @@ impl Student {
         self.shared.is_resting.store(false, Ordering::Relaxed);
     }
 
+    /// Bodies are anybody's bytes: should one of them lead to a panic, it is the only one that is not studied.
+    fn study_whatever_it_is(&self, exchange: &Exchange) {
+        if catch_unwind(AssertUnwindSafe(|| self.study(exchange))).is_err() {
+            tracing::error!("studying an exchange panicked");
+        }
+    }
+
     fn study(&self, exchange: &Exchange) {
         if let Some(sample) = Sample::of(exchange, Timestamp::now(), &self.seal) {
             self.findings.lock().sampled(sample);
@@ -134,10 +142,14 @@ impl Student {
     /// Reads the bodies before anybody who asks has to wait.
     fn compare(&self, exchange: &Exchange) -> Option<()> {
         let route = exchange.dependency.routes.get(exchange.route)?;
-        let read = |answer| Read::of(answer, &exchange.live);
+        let read = |answer: &Answer| Read::of(answer, &exchange.live);
         let v1 = read(exchange.v1.as_ref()?.answer.as_ref()?)?;
         let v2 = read(exchange.v2.as_ref()?.answer.as_ref()?)?;
-        let again = exchange.noise.as_ref().and_then(read);
+        // Answers to HEAD, say.
+        if v1.is_empty && v2.is_empty {
+            return None;
+        }
+        let again = exchange.noise.as_ref().and_then(|answer| read(answer));
         let mut book = self.findings.lock();
         let study = book.study(&exchange.dependency, route)?;
         study.pair(&v1.reply(), &v2.reply());
@@ -177,6 +189,7 @@ struct Read {
     status: u16,
     kind: ContentKind,
     content: Content,
+    is_empty: bool,
 }
 
 impl Read {
@@ -184,7 +197,8 @@ impl Read {
     fn of(answer: &Answer, live: &Live) -> Option<Self> {
         let most = live.deployment.limits.score_body;
         let content = answer.shown(most)?;
-        Some(Self { status: answer.status.as_u16(), kind: answer.kind, content: Content::read(&content) })
+        let (status, is_empty) = (answer.status.as_u16(), content.is_empty());
+        Some(Self { status, kind: answer.kind, content: Content::read(&content), is_empty })
     }
 
     fn reply(&self) -> Reply<'_> {
