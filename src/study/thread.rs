@@ -20,7 +20,6 @@ use super::sample::Sample;
 use super::samples::Samples;
 use super::shape::Seal;
 use crate::config::{Handle, Live};
-use crate::score::decoded;
 use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
@@ -143,7 +142,7 @@ impl Student {
     /// Reads the bodies before anybody who asks has to wait.
     fn compare(&self, exchange: &Exchange) -> Option<()> {
         let route = exchange.dependency.routes.get(exchange.route)?;
-        let read = |answer: &Answer| Read::of(answer, &exchange.live);
+        let read = |answer: &Answer| Read::of(answer, exchange);
         let v1 = read(exchange.v1.as_ref()?.answer.as_ref()?)?;
         let v2 = read(exchange.v2.as_ref()?.answer.as_ref()?)?;
         // Answers to HEAD, say.
@@ -195,9 +194,8 @@ struct Read {
 
 impl Read {
     /// `None` where the content was not kept, or cannot be decoded.
-    fn of(answer: &Answer, live: &Live) -> Option<Self> {
-        let most = live.deployment.limits.score_body;
-        let content = decoded(&answer.headers, answer.content.as_ref()?.pieces(), most)?;
+    fn of(answer: &Answer, exchange: &Exchange) -> Option<Self> {
+        let content = answer.read(&exchange.scorer, exchange.live.deployment.limits.score_body)?;
         let (status, is_empty) = (answer.status.as_u16(), content.is_empty());
         Some(Self { status, kind: answer.kind, content: Content::read(&content), is_empty })
     }
