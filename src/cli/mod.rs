@@ -18,6 +18,7 @@ mod run;
 mod samples;
 pub mod simulate;
 mod status;
+mod supervisor;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -57,7 +58,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy
     ///
-    /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once.
+    /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once. SIGUSR2 starts this program again,
+    /// in its present version, to take over without one failed request; so does `--take-over`, by hand.
     #[command(after_help = "Example: crossfade run --config config/crossfade.toml")]
     Run(run::Run),
     /// See a whole migration, with everything it takes in this one process, on loopback ports

@@ -17,7 +17,7 @@ use super::template::PathTemplate;
 use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
 use crate::backend::Backend;
-use crate::score::{Mapping, Rules};
+use crate::score::{Mapping, Program, Rules};
 
 /// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -279,6 +279,8 @@ pub struct RequestMapping {
     pub set: Vec<(HeaderName, HeaderSource)>,
     /// Headers taken out.
     pub remove: Vec<HeaderName>,
+    /// What becomes of JSON content; `None`: unchanged.
+    pub body: Option<Program>,
 }
 
 impl RequestMapping {

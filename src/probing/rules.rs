@@ -11,7 +11,7 @@ use super::report::{Found, State, Wrong};
 use super::shape;
 use crate::config::Route;
 use crate::outcome::Cause;
-use crate::score::{Answer, Body, Finding, Flaw, Score, Scorer, is_conditional};
+use crate::score::{Answer, Body, Finding, Flaw, JQ_STACK, Score, Scorer, is_conditional};
 
 /// What an answer is worth, and everything that is wrong with it.
 pub(super) struct Judged {
@@ -36,8 +36,21 @@ pub(super) fn score(place: &Place, asking: &Asking, target: &Target, answered: &
         head_latency: answered.latency,
         unmapped: scorer.maps(&asking.method, answered.status, &answered.headers),
     };
-    let Finding { score, flaws } = scorer.score(&answer, cap);
+    let Finding { score, flaws } = find(&scorer, &answer, cap);
     Judged { score, flaws: flaws.numbers().filter_map(|number| scorer.catalogue().flaw(number)).collect() }
+}
+
+/// Scores, in a thread with the stack that a program takes, where there is one. A probe may wait for that.
+fn find(scorer: &Scorer, answer: &Answer<'_>, cap: usize) -> Finding {
+    if !(answer.unmapped && scorer.mapping().is_some_and(|mapping| mapping.has_program())) {
+        return scorer.score(answer, cap);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("probe-rules".to_owned()).stack_size(JQ_STACK);
+        let scoring = thread.spawn_scoped(scope, || scorer.score(answer, cap)).ok();
+        let found = scoring.and_then(|scoring| scoring.join().ok());
+        found.unwrap_or_else(|| Score::Excluded(Cause::Rule).into())
+    })
 }
 
 /// What is to be said of several answers to the same request: the first one that is not rich stands for all.

@@ -24,6 +24,7 @@ use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
 use super::probe;
+use super::recast::{self, recast};
 use super::refuse;
 use super::relay::{Relay, ServedBody};
 use super::replay::{self, Replay};
@@ -188,7 +189,10 @@ impl Asked<'_> {
 
     /// The primary's request, whose interim answers are the consumer's.
     fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
-        let (leg, mut request) = self.request(leg, head, listener.hold(body));
+        let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
+        // What is mapped is read before the backend is asked whether it wants it.
+        let body = if is_mapped { body } else { listener.hold(body) };
+        let (leg, mut request) = self.request(leg, head, body);
         listener.attach(&mut request);
         (leg, request)
     }
@@ -230,7 +234,11 @@ impl Asked<'_> {
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
         let offer = request.headers().get(UPGRADE).cloned();
-        let called = match leg.call(request, due).await {
+        let asking = async {
+            let request = recast(self.worker, &leg, request, due).await?;
+            leg.call(request, due).await
+        };
+        let called = match asking.await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 return self.switch(answering, &pair, offer.as_ref());
             }

@@ -16,7 +16,7 @@ use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
-use crate::score::Mapping;
+use crate::score::{Mapping, Program};
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -27,6 +27,8 @@ pub(super) struct Leg {
     pub(super) method: Method,
     /// The request was conditional.
     pub(super) conditional: bool,
+    /// What becomes of JSON content on its way to the backend.
+    pub(super) program: Option<Program>,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -49,7 +51,8 @@ impl Leg {
         let upstream = Rc::clone(target.upstream(backend)?);
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, fault })
+        let program = target.dependency.backend(backend).and_then(|spec| spec.request.body.clone());
+        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, program, fault })
     }
 
     /// The backend's `timeout`.

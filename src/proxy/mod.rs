@@ -9,12 +9,12 @@ mod forwarded;
 mod head;
 mod hops;
 mod interim;
-#[cfg_attr(not(test), expect(dead_code, reason = "the scoring of the next commits runs in it"))]
 mod lane;
 mod leg;
 mod pair;
 mod pick;
 mod probe;
+mod recast;
 mod refuse;
 mod relay;
 mod replay;

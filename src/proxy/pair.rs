@@ -204,8 +204,7 @@ impl Pair {
     pub(super) fn blame(&self, error: &UpstreamError) -> Score {
         match error {
             error if self.is_consumers(error) => Score::Excluded(Cause::Aborted),
-            // Our own limit.
-            UpstreamError::Crowded => Score::Excluded(Cause::TooLarge),
+            error if error.is_ours() => Score::Excluded(error.cause()),
             error => Score::Fallback(error.cause()),
         }
     }

@@ -57,8 +57,8 @@ pub(super) async fn choose(
     let Ok(Ok(collected)) = tokio::time::timeout_at(due.into(), v1).await else { return Choice::V2(held) };
     let lost = match pair.outcome(Backend::V2) {
         Some(Outcome::Fallback(cause)) => Some(cause),
-        // There was no room to map it: no fault of V2's, but an answer that nobody can have.
-        Some(Outcome::Excluded(cause @ Cause::TooLarge)) if held.is_err() => Some(cause),
+        // Something could not be mapped: no fault of V2's, but there is no answer that the consumer could have.
+        Some(Outcome::Excluded(cause)) if held.as_ref().is_err_and(UpstreamError::is_ours) => Some(cause),
         _ => None,
     };
     match (pair.outcome(Backend::V1), lost, whole(collected)) {

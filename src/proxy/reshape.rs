@@ -97,6 +97,7 @@ pub(super) async fn read(
         Err(UpstreamError::Unmappable(MappingFault::TooLarge)) => Reshaped::TooLarge,
         Err(UpstreamError::Unmappable(_)) => Reshaped::Failed,
         Err(UpstreamError::Crowded) => Reshaped::NoRoom,
+        Err(UpstreamError::Late) => Reshaped::Late,
         // Whatever became of it, it was not the mapping.
         Err(_) => return read,
     };
@@ -113,10 +114,15 @@ async fn whole(
     let (head, body) = response.into_parts();
     let (pieces, trailers, room) = collect(body, cap, Room::new(worker.map_memory())).await?;
     let scorer = Arc::clone(complete.pair.route().scorer(complete.backend));
-    let mapping = scorer.mapping().ok_or(UpstreamError::Crowded)?;
-    let mapped = mapping.answer(&head.headers, &pieces, cap).map_err(UpstreamError::Unmappable)?;
-    drop((pieces, room));
-    let content = keep(mapped, Room::new(worker.map_memory()))?;
+    let mapping = scorer.mapping().expect("only answers of a backend with a mapping are unmapped");
+    let mapped = if mapping.has_program() {
+        in_the_lane(worker, &complete, &head.headers, pieces).await?
+    } else {
+        mapping.answer(&head.headers, &pieces, cap)
+    };
+    let mapped = mapped.map_err(UpstreamError::Unmappable)?;
+    drop(room);
+    let content = Room::new(worker.map_memory()).keep(mapped)?;
     complete.head.headers.remove(CONTENT_ENCODING);
     complete.head.unmapped = false;
     let frames = std::iter::once(Frame::data(content)).chain(trailers.map(Frame::trailers));
@@ -126,6 +132,40 @@ async fn whole(
     }
     let head = dress(head, &content, mapping);
     Ok((Held { head, content, rest: None }, complete))
+}
+
+/// Maps the content of an answer that is only to be scored, where a program does it: scoring itself moves values, and no more.
+///
+/// # Errors
+/// When it cannot be mapped, or not in time.
+pub(super) async fn settle(worker: &Worker, complete: &mut Complete) -> Result<(), UpstreamError> {
+    let scorer = complete.pair.route().scorer(complete.backend);
+    let has_program = scorer.mapping().is_some_and(|mapping| mapping.has_program());
+    // What was too large to keep is too large to map, and scoring says so.
+    let Some(pieces) = complete.capture.pieces().filter(|_| complete.head.unmapped && has_program) else {
+        return Ok(());
+    };
+    let pieces = pieces.to_vec();
+    let mapped = in_the_lane(worker, complete, &complete.head.headers, pieces).await?;
+    complete.capture.replace(&Bytes::from(mapped.map_err(UpstreamError::Unmappable)?));
+    complete.head.headers.remove(CONTENT_ENCODING);
+    complete.head.unmapped = false;
+    Ok(())
+}
+
+/// Maps where it may take a while.
+async fn in_the_lane(
+    worker: &Worker,
+    complete: &Complete,
+    headers: &HeaderMap,
+    pieces: Vec<Bytes>,
+) -> Result<Result<Vec<u8>, MappingFault>, UpstreamError> {
+    let (route, limits) = (complete.pair.route(), complete.pair.limits());
+    let (scorer, headers, cap) = (Arc::clone(route.scorer(complete.backend)), headers.clone(), limits.score_body);
+    let version = scorer.mapping().map_or(0, |mapping| mapping.hash());
+    let rule = route.mapping_rule(complete.backend, worker.shared.lane.counts(), &format!("{version:x}"));
+    let job = move || scorer.mapping().map_or(Ok(Vec::new()), |mapping| mapping.answer(&headers, &pieces, cap));
+    worker.shared.lane.run(&rule, limits.rule_timeout, job).await.map_err(|_| UpstreamError::Late)
 }
 
 type Collected = (Vec<Bytes>, Option<HeaderMap>, Room);
@@ -151,18 +191,6 @@ async fn collect(mut body: AnswerBody<LegBody>, cap: usize, mut room: Room) -> R
     Ok((pieces, trailers, room))
 }
 
-/// What was mapped, with its place in `map_memory` until the consumer has it.
-fn keep(mapped: Vec<u8>, mut room: Room) -> Result<Bytes, UpstreamError> {
-    struct Kept(Vec<u8>, #[expect(dead_code, reason = "gives the room back when it is dropped")] Room);
-    impl AsRef<[u8]> for Kept {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-    room.take(mapped.len())?;
-    Ok(Bytes::from_owner(Kept(mapped, room)))
-}
-
 fn dress(mut head: response::Parts, content: &VecDeque<Frame<Bytes>>, mapping: &Mapping) -> response::Parts {
     forget_content(&mut head.headers);
     Suffix::of(mapping.hash()).put(&mut head.headers);
@@ -172,22 +200,38 @@ fn dress(mut head: response::Parts, content: &VecDeque<Frame<Bytes>>, mapping: &
 }
 
 /// A place in `map_memory`.
-struct Room {
+pub(super) struct Room {
     memory: Arc<Cap>,
     taken: usize,
 }
 
 impl Room {
-    const fn new(memory: Arc<Cap>) -> Self {
+    pub(super) const fn new(memory: Arc<Cap>) -> Self {
         Self { memory, taken: 0 }
     }
 
-    fn take(&mut self, size: usize) -> Result<(), UpstreamError> {
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
+    }
+
+    pub(super) fn take(&mut self, size: usize) -> Result<(), UpstreamError> {
         if !self.memory.try_take(size) {
             return Err(UpstreamError::Crowded);
         }
         self.taken += size;
         Ok(())
+    }
+
+    /// What was mapped, with its place in `map_memory` until whoever it is for has it.
+    pub(super) fn keep(mut self, mapped: Vec<u8>) -> Result<Bytes, UpstreamError> {
+        struct Kept(Vec<u8>, #[expect(dead_code, reason = "gives the room back when it is dropped")] Room);
+        impl AsRef<[u8]> for Kept {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        self.take(mapped.len())?;
+        Ok(Bytes::from_owner(Kept(mapped, self)))
     }
 }
 

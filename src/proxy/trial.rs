@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 
 use super::capture::Capture;
 use super::leg::Leg;
+use super::reshape;
 use super::scoring::{Complete, Head, kind, may_stream};
 use super::tee::LegBody;
 use super::worker::Worker;
@@ -97,6 +98,7 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
         capture.frame(&frame.ok()?);
         capture.pieces()?;
     }
-    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    let mut complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    reshape::settle(worker, &mut complete).await.ok()?;
     Some(complete.score().score)
 }

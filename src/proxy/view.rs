@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
 use crate::score::{Mapping, Scorer};
 use crate::study::{Feed, Meter};
-use crate::telemetry::{RouteId, Tally};
+use crate::telemetry::{LaneCounts, RouteId, RuleId, RuleState, Tally};
 use crate::upstream::Upstream;
 
 /// One revision, as one worker serves it. A request holds one view from its start to its end.
@@ -46,6 +48,8 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
+    /// The state of mappings by jq: of answers, and of requests for V1 and V2. Made when they are first asked.
+    mapping_rules: RefCell<Vec<Arc<RuleState>>>,
     /// How often its exchanges are studied.
     pub(super) meter: Arc<Meter>,
     tally: RefCell<Box<Tally>>,
@@ -55,13 +59,26 @@ pub(super) struct RouteView {
 impl RouteView {
     fn new(id: RouteId, scorers: [Arc<Scorer>; 2], feed: &Feed) -> Rc<Self> {
         let meter = feed.meter(&id.dependency, &id.route);
-        let dirty = std::cell::Cell::new(false);
-        Rc::new(Self { id: Arc::new(id), scorers, meter, tally: RefCell::default(), dirty })
+        let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
+        Rc::new(Self { id: Arc::new(id), scorers, mapping_rules: RefCell::default(), meter, tally, dirty })
     }
 
     /// The rules that the answers of a backend are held against.
     pub(super) fn scorer(&self, backend: Backend) -> &Arc<Scorer> {
         &self.scorers[backend as usize]
+    }
+
+    /// The state of a program that maps what goes to or comes from a backend; `text` tells it from others.
+    pub(super) fn mapping_rule(&self, backend: Backend, counts: &LaneCounts, text: &str) -> Arc<RuleState> {
+        let (dependency, route) = (self.id.dependency.clone(), self.id.route.clone());
+        let id = RuleId { dependency, route, backend: backend.as_str() };
+        let rule = counts.rule(id, xxh3_64(text.as_bytes()));
+        let mut known = self.mapping_rules.borrow_mut();
+        if !known.iter().any(|known| Arc::ptr_eq(known, &rule)) {
+            // At most as many as there are programs for this route's answers and requests.
+            known.push(Arc::clone(&rule));
+        }
+        rule
     }
 
     /// Whether answers are scored as this route wants it.

@@ -25,13 +25,16 @@ use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
-use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
+use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
 use crate::study::{Feed, Kept};
 use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// The part of `drain_timeout` in which an idle connection may ask once more.
+const FAREWELL: u32 = 3;
 
 /// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
 const SHADOWS_UP_TO: usize = 80;
@@ -55,7 +58,6 @@ pub struct Shared {
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
     /// Where rules run that may take a while.
-    #[expect(dead_code, reason = "the scoring of the next commits runs in it")]
     pub(super) lane: Lane,
     /// Where exchanges go that are worth a look.
     pub feed: Feed,
@@ -257,7 +259,8 @@ impl Worker {
     fn beat(&self, connections: &Connections) {
         let view = self.view();
         let limits = &view.live.deployment.limits;
-        connections.sweep(Patience { header: limits.header_timeout, idle: limits.idle_timeout });
+        let Limits { header_timeout: header, idle_timeout: idle, drain_timeout, .. } = *limits;
+        connections.sweep(Patience { header, idle, farewell: drain_timeout / FAREWELL });
         let now = Instant::now();
         view.reap(now, limits.idle_timeout);
         self.meet_deadlines(now);
@@ -342,11 +345,11 @@ async fn live(
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });
-    let accept = |listener, security| {
-        let port = Port { listener, security };
+    let accept = |listener, terms| {
+        let port = Port { listener, terms };
         tokio::task::spawn_local(accept(Rc::clone(&worker), port, Rc::clone(&connections), drain.clone()))
     };
-    let cleartext = cleartext.into_iter().map(|listener| accept(listener, Box::new(|| Some(Security::Cleartext)) as _));
+    let cleartext = cleartext.into_iter().map(|listener| accept(listener, cleartext_in_force(&worker)));
     let accepting: Vec<_> = cleartext.collect();
     let tls = tls.into_iter().map(|listener| accept(listener, tls_in_force(&worker)));
     let accepting = accepting.into_iter().chain(tls).collect();
@@ -366,20 +369,34 @@ async fn live(
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }
 
-/// The certificates of the configuration in force, which a reload may have replaced.
-fn tls_in_force(worker: &Rc<Worker>) -> SecurityNow {
+/// A reload may have replaced the limits.
+fn cleartext_in_force(worker: &Rc<Worker>) -> TermsNow {
     let worker = Rc::clone(worker);
-    Box::new(move || worker.view().live.deployment.tls.as_ref().map(|tls| Security::Tls(Arc::clone(tls.config()))))
+    Box::new(move || Some((Security::Cleartext, head_limits(&worker.view()))))
+}
+
+/// A reload may have replaced the certificates and the limits.
+fn tls_in_force(worker: &Rc<Worker>) -> TermsNow {
+    let worker = Rc::clone(worker);
+    Box::new(move || {
+        let view = worker.view();
+        let tls = view.live.deployment.tls.as_ref()?;
+        Some((Security::Tls(Arc::clone(tls.config())), head_limits(&view)))
+    })
+}
+
+fn head_limits(view: &View) -> HeadLimits {
+    let limits = &view.live.deployment.limits;
+    HeadLimits { bytes: limits.header_bytes, streams: limits.max_streams }
 }
 
 async fn accept(worker: Rc<Worker>, port: Port, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
-    let Limits { header_bytes: bytes, max_streams: streams, .. } = worker.limits();
     let cap = Arc::clone(&worker.shared.connections);
     let told = async move {
         // An error means that whoever could tell has gone: time to end as well.
         let _ = drain.wait_for(|drain| *drain).await;
     };
-    server::accept(port, HeadLimits { bytes, streams }, Proxy::new(worker), connections, cap, told).await;
+    server::accept(port, Proxy::new(worker), connections, cap, told).await;
 }
 
 /// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.

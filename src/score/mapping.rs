@@ -8,6 +8,7 @@
 //!   number) makes room for one. In an array, an index that is there is replaced, and the next one appended.
 //! - Objects that a move leaves empty are taken away as well. An element of an array is copied, for the others would change
 //!   their places.
+//! - A program of jq may come first; what it makes of the answer is the document then.
 //! - What stands at a V1 place is replaced; what is new comes last in its object.
 //! - `*` stands for each element (of an array or an object), at both places the same one: `"/items/*/name" =
 //!   "/items/*/title"`. Up to its last `*` a V1 place must be the V2 place, or where another entry moves that to.
@@ -27,6 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::Body;
 use super::decode::{Undecodable, decode};
+use super::jq::{JqFault, Program};
 use crate::outcome::Cause;
 
 pub(super) use lookup::Lookups;
@@ -37,6 +39,8 @@ use tree::Node;
 /// Values of an answer that change their places. The default changes nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Mapping {
+    /// Applied before anything is moved.
+    program: Option<Program>,
     root: Scope,
     /// Of the text it was made from.
     hash: u64,
@@ -66,7 +70,20 @@ impl Mapping {
         let text: Vec<_> = pairs.iter().map(|(to, from)| format!("{to} = {from}")).collect();
         let pairs = pairs.iter().enumerate();
         let pairs = pairs.map(|(index, (to, from))| Pair { index, to: &to.tokens, from: &from.tokens });
-        Ok(Self { root: Scope::new(&pairs.collect::<Vec<_>>())?, hash: xxh3_64(text.join("\n").as_bytes()) })
+        let root = Scope::new(&pairs.collect::<Vec<_>>())?;
+        Ok(Self { program: None, root, hash: xxh3_64(text.join("\n").as_bytes()) })
+    }
+
+    /// Makes the answer of `program` the document whose values change their places.
+    #[must_use]
+    pub fn after(self, program: Program) -> Self {
+        let hash = xxh3_64(format!("{:x} {}", self.hash, program.text()).as_bytes());
+        Self { program: Some(program), hash, ..self }
+    }
+
+    /// Whether a program is part of it, which takes time, and [stack](super::JQ_STACK).
+    pub const fn has_program(&self) -> bool {
+        self.program.is_some()
     }
 
     /// What tells it from other mappings, in any process: two answers of V2 that are the same bytes are different
@@ -95,19 +112,32 @@ impl Mapping {
     pub fn answer(&self, headers: &HeaderMap, sent: &[Bytes], cap: usize) -> Result<Vec<u8>, MappingFault> {
         let sent = Body::Kept(sent).whole().unwrap_or_default();
         let content = decode(headers, sent, cap)?;
-        if content.is_empty() { Ok(Vec::new()) } else { self.apply(&content).map(Cow::into_owned) }
+        if content.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mapped = self.apply(&content)?.into_owned();
+        // A program may make much of little; moving values cannot.
+        if self.has_program() && mapped.len() > cap { Err(MappingFault::TooLarge) } else { Ok(mapped) }
     }
 
     /// Whether it changes nothing, whatever the answer.
     pub fn is_identity(&self) -> bool {
-        self.root.is_identity()
+        self.program.is_none() && self.root.is_identity()
     }
 
     /// The answer with its values in V1's places; borrowed where nothing had to be moved.
     ///
     /// # Errors
-    /// When the body is not exactly one JSON document in UTF-8, or an array has no place for what belongs there.
+    /// When the body is not exactly one JSON document in UTF-8, the program fails on it, or an array has no place for what
+    /// belongs there.
     pub fn apply<'a>(&self, body: &'a [u8]) -> Result<Cow<'a, [u8]>, MappingFault> {
+        match &self.program {
+            None => self.place(body),
+            Some(program) => Ok(Cow::Owned(self.place(&run(program, body)?)?.into_owned())),
+        }
+    }
+
+    fn place<'a>(&self, body: &'a [u8]) -> Result<Cow<'a, [u8]>, MappingFault> {
         let text = std::str::from_utf8(body).map_err(|_| MappingFault::NotJson)?;
         let mut document = Node::document(text)?;
         if !self.root.apply(&mut document)? {
@@ -119,8 +149,30 @@ impl Mapping {
     }
 }
 
+/// The content of a request, as sent, as `program` has it, and without its content codings. Takes [stack](super::JQ_STACK). `cap` bounds its size without codings, and that of what the program makes of
+/// it, in bytes.
+///
+/// # Errors
+/// See [`MappingFault`].
+pub fn map_request(
+    program: &Program,
+    headers: &HeaderMap,
+    sent: &[Bytes],
+    cap: usize,
+) -> Result<Vec<u8>, MappingFault> {
+    let sent = Body::Kept(sent).whole().unwrap_or_default();
+    let mapped = run(program, &decode(headers, sent, cap)?)?;
+    if mapped.len() > cap { Err(MappingFault::TooLarge) } else { Ok(mapped) }
+}
+
+fn run(program: &Program, body: &[u8]) -> Result<Vec<u8>, MappingFault> {
+    let input = serde_json::from_slice(body).map_err(|_| MappingFault::NotJson)?;
+    let output = program.run(input).map_err(MappingFault::Program)?;
+    serde_json::to_vec(&output).map_err(|_| MappingFault::NotJson)
+}
+
 /// Whether the content type is JSON, or built on it (RFC 6839, section 3.1).
-fn is_json(headers: &HeaderMap) -> bool {
+pub fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
     kind.ends_with(b"+json") || kind == b"application/json" || kind == b"text/json"
@@ -269,6 +321,8 @@ pub enum MappingFault {
     NotJson,
     /// An array on the way to a V1 place is too short to have this index.
     NoSuchIndex(usize),
+    /// The program failed on it.
+    Program(JqFault),
     /// Its content coding is unknown, or was broken off.
     Coding,
     /// Its content, without its coding, is larger than the cap.
@@ -280,7 +334,7 @@ impl MappingFault {
     pub const fn cause(self) -> Cause {
         match self {
             Self::NotJson | Self::Coding => Cause::Decode,
-            Self::NoSuchIndex(_) => Cause::Rule,
+            Self::NoSuchIndex(_) | Self::Program(_) => Cause::Rule,
             Self::TooLarge => Cause::TooLarge,
         }
     }
@@ -300,6 +354,7 @@ impl fmt::Display for MappingFault {
         match self {
             Self::NotJson => f.write_str("it is no JSON document"),
             Self::NoSuchIndex(index) => write!(f, "an array in it has no place for index {index}"),
+            Self::Program(fault) => fault.fmt(f),
             Self::Coding => f.write_str("its content coding is unknown or broken"),
             Self::TooLarge => f.write_str("it is too large"),
         }

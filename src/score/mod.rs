@@ -22,7 +22,7 @@ pub use flaws::{Catalogue, Finding, Flaw, Flaws};
 pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
 pub use jq::{JqError, JqFault, Program, STACK as JQ_STACK};
 pub use lift::{Beside, Counted, Failed, Lift, Quadrants, Row};
-pub use mapping::{Mapping, MappingError, MappingFault, Place};
+pub use mapping::{Mapping, MappingError, MappingFault, Place, is_json, map_request};
 pub use pointer::{Pointer, PointerError};
 pub use rules::{Exclude, HeaderMatch, Rules};
 pub use scorer::Scorer;

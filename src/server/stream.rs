@@ -2,13 +2,26 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connections::Witness;
 use crate::refusal::Refusal;
+
+/// A stream that can be waited for without a buffer to read into.
+pub(super) trait Readable {
+    /// Ready when a read would not have to wait: there are bytes, or the end, or an error. May be ready for nothing.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for TlsStream<Observed> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_fill_buf(cx).map_ok(|_| ())
+    }
+}
 
 /// A stream that tells what it does. TLS stands above it, so that the bytes of a handshake are seen as well.
 pub(super) struct Observed {
@@ -76,38 +89,39 @@ pub(super) struct Prefaced {
 
 impl Prefaced {
     /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface and the head of the frame after
-    /// it. `None` where nothing was said before the drain.
+    /// it.
     ///
     /// # Errors
     /// Those of the stream, and `InvalidData` where the first frame is not SETTINGS (RFC 9113, section 3.4).
-    pub(super) async fn read(stream: Observed) -> io::Result<Option<(Self, bool)>> {
+    pub(super) async fn read(stream: Observed) -> io::Result<(Self, bool)> {
         let mut this = Self { stream, first: [0; FIRST], from: 0, to: 0 };
-        while let Some(count) = std::future::poll_fn(|cx| this.poll_more(cx)).await? {
+        loop {
+            let count = std::future::poll_fn(|cx| this.poll_more(cx)).await?;
             this.to += count;
             let (preface, head) = this.first[..this.to].split_at(this.to.min(PREFACE.len()));
             if count == 0 || !PREFACE.starts_with(preface) {
-                return Ok(Some((this, false)));
+                return Ok((this, false));
             }
             if let [_, _, _, kind, flags, ..] = *head {
                 if kind == SETTINGS && flags & ACK == 0 {
-                    return Ok(Some((this, true)));
+                    return Ok((this, true));
                 }
                 this.stream.witness.refused(Refusal::Syntax);
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
-        Ok(None)
     }
 
-    /// How many bytes were read; `None` where there are none, and a drain is on. Whoever starts it wakes the connection.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
-        let Self { stream, first, to, .. } = self;
-        let mut buf = ReadBuf::new(&mut first[*to..]);
-        match Pin::new(&mut *stream).poll_read(cx, &mut buf)? {
-            Poll::Ready(()) => Poll::Ready(Ok(Some(buf.filled().len()))),
-            Poll::Pending if *to == 0 && stream.witness.is_draining() => Poll::Ready(Ok(None)),
-            Poll::Pending => Poll::Pending,
-        }
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(&mut self.first[self.to..]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl Readable for Prefaced {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.from < self.to { Poll::Ready(Ok(())) } else { self.stream.stream.poll_read_ready(cx) }
     }
 }
 

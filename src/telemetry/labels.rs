@@ -66,13 +66,15 @@ pub enum Reshaped {
     TooLarge,
     /// `map_memory` was in use.
     NoRoom,
+    /// Its program did not run, or not end, in `rule_timeout`.
+    Late,
     /// It is none that is mapped, and goes on as it came.
     Passed,
 }
 
 impl Reshaped {
     /// In the order of the tally's cells.
-    pub const ALL: [Self; 5] = [Self::Mapped, Self::Failed, Self::TooLarge, Self::NoRoom, Self::Passed];
+    pub const ALL: [Self; 6] = [Self::Mapped, Self::Failed, Self::TooLarge, Self::NoRoom, Self::Late, Self::Passed];
 
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
@@ -81,6 +83,7 @@ impl Reshaped {
             Self::Failed => "failed",
             Self::TooLarge => "too_large",
             Self::NoRoom => "no_room",
+            Self::Late => "late",
             Self::Passed => "passed",
         }
     }

@@ -289,6 +289,14 @@ impl Tally {
         })
     }
 
+    /// V2's fallbacks to requests of consumers by cause, those that were counted.
+    pub fn fallbacks_of_v2(&self) -> impl Iterator<Item = (Cause, u64)> {
+        self.outcomes().filter_map(|(backend, role, outcome, count)| match outcome {
+            Outcome::Fallback(cause) if backend == Backend::V2 && role != Role::Probe => Some((cause, count)),
+            _ => None,
+        })
+    }
+
     /// received - (served + refused + aborted), plus eligible - (scored + skipped): requests under way; 0 at rest.
     pub fn imbalance(&self) -> i64 {
         let ended: u64 = self.requests().map(|(_, _, count)| count).sum();

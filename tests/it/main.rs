@@ -14,6 +14,7 @@ mod floors;
 mod frames;
 mod grpc;
 mod h2;
+mod hand_over;
 mod hostile;
 mod ledger;
 mod lift;

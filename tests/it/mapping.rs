@@ -203,6 +203,82 @@ async fn a_mapping_that_is_mended_is_in_force_at_once() {
     proxy.until("scored by it", |metrics| metrics.outcomes("v2") == [1, 1, 0]).await;
 }
 
+/// V2 wraps its answers, and wants requests of another shape.
+const JQ: &str = "response = { body = \".data\", map = { \"/items\" = \"/results\" } }\n\
+    request = { body = \".user | {id: .userId}\" }";
+
+async fn by_jq(rollout: &str, v2: Behaviour) -> (Proxy, Origin, Origin) {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::start(v2));
+    let world = World::new().v1(&v1).v2(&v2).v2_with(JQ).limits("score_body = \"64KiB\"\nrule_timeout = \"5s\"");
+    (world.rollout(&format!("{rollout}\nshadow_methods = [\"*\"]")).start().await, v1, v2)
+}
+
+fn post(body: &str) -> Request {
+    Request::post("/recommendations/user-1", body).header("content-type", "application/json")
+}
+
+#[tokio::test]
+async fn programs_map_answers_and_requests_of_a_primary() {
+    let wrapped = json(200, "{\"data\":{\"results\":[1,2]}}");
+    for rescue in [true, false] {
+        let (proxy, v1, v2) = by_jq(&cutover(rescue), Behaviour::Answer(wrapped.clone())).await;
+        let sent = "{\"user\":{\"userId\":7,\"name\":\"Ann\"}}";
+        let answer = proxy.send(&post(sent).header("expect", "100-continue")).await;
+        assert_eq!((answer.status, answer.text()), (200, "{\"items\":[1,2]}"));
+        let received = v2.received().pop().expect("a request");
+        assert_eq!((received.header("content-length"), received.header("expect")), (Some("8"), None));
+        assert_eq!(received.body_hash, crossfade::bucket::hash("", b"{\"id\":7}"));
+        v1.until_received(1).await;
+        assert_eq!(v1.received()[0].body_hash, crossfade::bucket::hash("", sent.as_bytes()), "V1 gets what was sent");
+        // What is no JSON is nobody's to map.
+        let form = Request::post("/recommendations/user-1", "a=1").header("content-type", "text/plain");
+        assert_eq!(proxy.send(&form).await.status, 200);
+        assert_eq!(v2.received().pop().map(|it| it.body_length), Some(3));
+        proxy.until("both rich", |metrics| metrics.outcomes("v2") == [2, 0, 0]).await;
+        proxy.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn programs_map_answers_and_requests_of_a_shadow() {
+    let wrapped = json(200, "{\"data\":{\"results\":[1,2]}}");
+    let (proxy, v1, v2) = by_jq("stage = \"shadow\"\nslo = 0.95", Behaviour::Answer(wrapped)).await;
+    assert_eq!(proxy.send(&post("{\"user\":{\"userId\":7}}")).await.body, Reply::rich().body);
+    v2.until_received(1).await;
+    assert_eq!(v2.received()[0].body_hash, crossfade::bucket::hash("", b"{\"id\":7}"));
+    proxy.until("rich", |metrics| metrics.outcomes("v2") == [1, 0, 0]).await;
+    for (reply, cause) in [(json(200, "{\"data\":{\"results\":[]}}"), "empty"), (json(200, "[1]"), "rule")] {
+        v2.behave(Behaviour::Answer(reply));
+        get(&proxy).await;
+        proxy.until(cause, |metrics| metrics.fallbacks("v2", cause) == 1).await;
+    }
+    // What cannot be mapped is not sent, and the primary does not notice.
+    let skipped = |it: &Metrics, reason: &str| it.count("crossfade_shadow_skipped_total", &[("reason", reason)]);
+    let large = format!("{{\"user\":\"{}\"}}", "x".repeat(100_000));
+    for (body, reason) in [("{\"user\":7}", "unmappable"), ("{\"user\"", "unmappable"), (&large, "body_too_large")] {
+        let before = skipped(&proxy.metrics().await, reason);
+        assert_eq!(proxy.send(&post(body)).await.status, 200);
+        proxy.until(reason, |metrics| skipped(metrics, reason) == before + 1).await;
+    }
+    assert_eq!((v1.count(), v2.count()), (6, 3));
+    proxy.at_rest().await;
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_mapped_for_a_primary_is_v1s_or_refused() {
+    let large = format!("{{\"user\":\"{}\"}}", "x".repeat(100_000));
+    for (rescue, statuses) in [(true, [200, 200]), (false, [502, 413])] {
+        let (proxy, _v1, v2) = by_jq(&cutover(rescue), Behaviour::Answer(Reply::rich())).await;
+        for (body, status) in [("{\"user\":7}", statuses[0]), (&large, statuses[1])] {
+            let answer = proxy.send(&post(body)).await;
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+        assert_eq!(v2.count(), 0);
+        proxy.until("no fault of V2's", |metrics| metrics.outcomes("v2") == [0, 0, 2]).await;
+        proxy.at_rest().await;
+    }
+}
+
 #[tokio::test]
 async fn without_room_for_mapping_the_consumer_is_rescued_and_v2_not_blamed() {
     for (rescue, status) in [(true, 200), (false, 503)] {

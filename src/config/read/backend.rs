@@ -13,6 +13,7 @@ use super::super::template::PathTemplate;
 use super::super::tls::EndpointTls;
 use super::deployment::secret;
 use super::headers::{self, header_name};
+use super::jq;
 use super::mapping;
 use super::resilience;
 use super::table::Table;
@@ -190,11 +191,11 @@ fn port_of(authority: &str, host: &str, default: u16) -> Option<u16> {
 }
 
 fn request(mut table: Table<'_>, defaults: &Defaults<'_>) -> RequestMapping {
-    table.unsupported(&["body"]);
     let mapping = RequestMapping {
         path: table.get("path", template),
         set: table.get("set", |value| set(value, defaults)).unwrap_or_default(),
         remove: table.get("remove", remove).unwrap_or_default(),
+        body: table.get("body", jq::program),
     };
     table.finish();
     mapping

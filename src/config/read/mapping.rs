@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::jq;
 use super::value::Value;
 use crate::score::{Mapping, Place, PointerError};
 
@@ -11,10 +12,11 @@ const HELP: &str = "write \"/items\", \"/items/0/name\" or \"/items/*/name\", sa
 /// The mapping of a `response` table; `None` where it changes nothing.
 pub(super) fn response(value: &Value<'_>) -> Option<Arc<Mapping>> {
     let mut table = value.table()?;
-    table.unsupported(&["body"]);
-    let mapping = table.get("map", map);
+    let program = table.get("body", jq::program);
+    let mapping = table.get("map", map).unwrap_or_default();
     table.finish();
-    mapping.filter(|mapping| !mapping.is_identity()).map(Arc::new)
+    let mapping = program.into_iter().fold(mapping, Mapping::after);
+    (!mapping.is_identity()).then(|| Arc::new(mapping))
 }
 
 fn map(value: &Value<'_>) -> Option<Mapping> {

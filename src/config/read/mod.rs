@@ -7,6 +7,7 @@ mod deployment;
 mod fit;
 mod gate;
 mod headers;
+mod jq;
 mod ladder;
 mod mapping;
 mod resilience;

@@ -65,6 +65,14 @@ impl<'a> Value<'a> {
         self.push(Severity::Error, &self.written.span(), &what, Some(help.into()));
     }
 
+    /// Reports what is wrong with a part of the string that the value is.
+    pub(super) fn error_inside(&self, part: &Range<usize>, what: impl fmt::Display, help: impl Into<String>) {
+        let (span, text) = (self.written.span(), self.str().unwrap_or_default());
+        let written = self.sink.source().get(span.clone()).unwrap_or_default();
+        let place = super::jq::place(written, span.start, text, part);
+        self.push(Severity::Error, &place, &what, Some(help.into()));
+    }
+
     /// Warns about the value.
     pub(super) fn warn(&self, what: impl fmt::Display, help: impl Into<String>) {
         self.push(Severity::Warning, &self.written.span(), &what, Some(help.into()));

@@ -29,7 +29,7 @@ enum Lookup<T> {
 impl Lookups {
     /// `None` where only mapping can tell.
     pub(in crate::score) fn new<'a>(mapping: &Mapping, places: impl Iterator<Item = &'a Pointer>) -> Option<Self> {
-        if mapping.root.may_fail() {
+        if mapping.has_program() || mapping.root.may_fail() {
             return None;
         }
         let found = places.map(|place| mapping.root.lookup(place.tokens())).collect::<Option<Vec<_>>>()?;

@@ -123,7 +123,8 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("$[dependency.a.v2.response]\nmap = { \"/a\" = 1 }", "5:16", "cannot be an integer"),
     ("$[dependency.a.v2.response.map]\n\"/a\" = \"/b\"\n\"/a/c\" = \"/d\"", "6:1", "lies within that of an earlier"),
     ("$[dependency.a.v2.response.map]\n\"/a/*\" = \"/b\"", "5:1", "the same number of `*`"),
-    ("$v1 = { url = \"http://a\", request = { body = \".\" } }", "4:38", "is not supported"),
+    ("$v1 = { url = \"http://a\", request = { body = \".a | range(3)\" } }", "4:51", "range"),
+    ("$[dependency.a.v2.response]\nbody = \".a |\"", "5:13", "not jq"),
     ("$v1 = { url = \"http://a\", host = \"keep\" }", "4:33", "possible: `preserve`, `endpoint`"),
     (
         "$v1 = { url = \"http://a\", timeout = \"100ms\" }",
