@@ -83,8 +83,7 @@ async fn hold(
 ) -> Result<Held, UpstreamError> {
     if complete.head.unmapped {
         let (held, complete) = reshape::read(response, complete, worker, Some(due)).await?;
-        let score = complete.score();
-        complete.pair.score(Backend::V2, score);
+        complete.settle();
         return Ok(held);
     }
     let (head, mut body) = response.into_parts();

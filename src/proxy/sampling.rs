@@ -79,17 +79,16 @@ impl Sampling {
         is_sampled
     }
 
-    fn store(&self, complete: &Complete) {
-        let (head, capture) = (&complete.head, &complete.capture);
+    fn store(&self, Complete { pair, backend, head, capture }: &Complete) {
         let Some(worker) = self.worker.get() else { return };
-        let content = capture.pieces().map(|pieces| worker.shared.feed.keep(pieces, &worker.shared.shadow_memory));
+        // What was mapped to be served has its place in `map_memory`, which is the consumers'.
+        let is_mapped = !head.unmapped && pair.route().scorer(*backend).mapping().is_some();
+        let content = capture.pieces().map(|pieces| worker.shared.keep(pieces, is_mapped));
         self.crowded.set(self.crowded.get() || matches!(content, Some(None)));
         let (status, kind, latency, headers) = (head.status, head.kind, head.latency, head.headers.clone());
-        let (size, content) = (capture.body().size(), content.flatten());
-        let scorer = complete.pair.route().scorer(complete.backend);
-        let mapping = scorer.mapping().filter(|_| head.unmapped).cloned();
-        let answer = study::Answer { status, kind, latency, headers, size, content, mapping };
-        self.kept.borrow_mut()[complete.backend as usize] = Some(Box::new(answer));
+        let (size, content, unmapped) = (capture.body().size(), content.flatten(), head.unmapped);
+        let answer = study::Answer { status, kind, latency, headers, size, content, unmapped };
+        self.kept.borrow_mut()[*backend as usize] = Some(Box::new(answer));
     }
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
@@ -196,10 +195,10 @@ async fn ask(
             return Ok(None);
         }
     }
-    let content = capture.pieces().and_then(|pieces| worker.shared.feed.keep(pieces, &worker.shared.shadow_memory));
+    let content = capture.pieces().and_then(|pieces| worker.shared.keep(pieces, false));
     let (kind, headers) = (kind(&head.headers), Head::headers(&head.headers, &[]));
     let size = capture.body().size();
-    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, mapping: None }))
+    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, unmapped: false }))
 }
 
 /// A second call of V1 under way; counted out however it ends.
