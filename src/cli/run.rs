@@ -21,7 +21,7 @@ pub(super) struct Run {
 
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let app = App::start(&args.config, args.rollout.clone()).await.map_err(refuse)?;
         for address in &app.listen {
@@ -41,7 +41,10 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
             }
         }
         Ok(())
-    })
+    });
+    // Somebody may still be reading the ledger: a disk that hangs does not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// An invalid configuration is shown with its places, everything else with its causes.
