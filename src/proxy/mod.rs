@@ -2,20 +2,25 @@
 
 mod account;
 mod capture;
+mod entity_tag;
 mod exchange;
 mod fault;
 mod forwarded;
 mod head;
 mod hops;
 mod interim;
+mod lane;
 mod leg;
 mod pair;
 mod pick;
 mod probe;
+mod recast;
 mod refuse;
 mod relay;
 mod replay;
 mod rescue;
+mod reshape;
+mod sampling;
 mod scoring;
 mod service;
 mod shadow;

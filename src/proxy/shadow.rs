@@ -11,12 +11,14 @@ use tokio::sync::oneshot;
 use super::capture::Capture;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
+use super::recast::recast;
+use super::reshape;
 use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
 use super::trial;
 use super::worker::Worker;
 use crate::outcome::Cause;
-use crate::score::Score;
+use crate::score::{MappingFault, Score};
 use crate::skip::Skip;
 use crate::upstream::UpstreamError;
 
@@ -47,7 +49,7 @@ impl Shadow {
             let failed = match tokio::time::timeout_at(due.into(), collecting).await {
                 Ok(Ok(collected)) => {
                     let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
-                    hand_over(&worker, collected, listener);
+                    hand_over(&worker, collected, listener).await;
                     failed
                 }
                 // Its head came in time, and nobody can say that more should have come.
@@ -73,6 +75,7 @@ async fn collect(
     due: Instant,
     streams: &Cell<bool>,
 ) -> Result<Collected, UpstreamError> {
+    let request = recast(worker, leg, request, due).await?;
     let Answering { response, head } = leg.call(request, due).await?;
     streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
@@ -89,13 +92,17 @@ async fn collect(
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
-fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+async fn hand_over(worker: &Worker, mut collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+    let complete = &mut collected.complete;
+    if let Err(error) = reshape::settle(worker, complete).await {
+        complete.pair.score(complete.backend, complete.pair.blame(&error));
+        return;
+    }
     let Some(listener) = listener else {
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle();
     let _ = listener.send(collected);
 }
 
@@ -105,10 +112,15 @@ fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) -> Option<Cau
         Some(reason) => leg.pair.skip(reason),
         // Its copy waits for the consumer, as the primary does.
         None if fate.is_some() && leg.pair.is_consumers(error) => leg.pair.skip(Skip::Aborted),
-        None => {
-            leg.pair.score(leg.backend, Score::Fallback(error.cause()));
-            return Some(error.cause());
-        }
+        None => match error {
+            UpstreamError::Unfit(MappingFault::TooLarge) => leg.pair.skip(Skip::BodyTooLarge),
+            UpstreamError::Unfit(_) => leg.pair.skip(Skip::Unmappable),
+            error if error.is_ours() => leg.pair.score(leg.backend, Score::Excluded(error.cause())),
+            error => {
+                leg.pair.score(leg.backend, Score::Fallback(error.cause()));
+                return Some(error.cause());
+            }
+        },
     }
     None
 }

@@ -11,7 +11,8 @@ use http_body_util::BodyExt;
 
 use super::capture::Capture;
 use super::leg::Leg;
-use super::scoring::{Complete, Head, may_stream};
+use super::reshape;
+use super::scoring::{Complete, Head, kind, may_stream};
 use super::tee::LegBody;
 use super::worker::Worker;
 use crate::backend::Backend;
@@ -86,15 +87,18 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
         method: leg.method.clone(),
         conditional: leg.conditional,
         status: head.status,
-        headers: Head::headers(&head.headers),
+        headers: Head::headers(&head.headers, &[]),
+        kind: kind(&head.headers),
         latency: begun.elapsed(),
         may_stream: may_stream(&head.headers),
+        unmapped: leg.maps(head.status, &head.headers),
     };
     let mut capture = Capture::new(worker, &leg.pair);
     while let Some(frame) = body.frame().await {
         capture.frame(&frame.ok()?);
         capture.pieces()?;
     }
-    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    let mut complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    reshape::settle(worker, &mut complete).await.ok()?;
     Some(complete.score().score)
 }

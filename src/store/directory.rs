@@ -32,7 +32,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("the data directory {} is in use by another process: stop it, or give this one a `data_dir` of its own", .0.display())]
+    #[error("the data directory {} is in use by another process: stop it, start this one with --take-over, or give it a `data_dir` of its own", .0.display())]
     InUse(PathBuf),
 }
 
@@ -79,6 +79,11 @@ impl DataDir {
     /// The folder of what the judge saw.
     pub fn recording(&self) -> PathBuf {
         self.path.join("recording")
+    }
+
+    /// Samples of V2's fallbacks.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples.jsonl")
     }
 
     /// The gate's state as versions before the ledger kept it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::failures::Failures;
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
-use super::labels::{Code, Direction, ServedBy};
+use super::labels::{Code, Direction, Reshaped, ServedBy};
 use crate::backend::{Backend, Role};
 use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
@@ -17,6 +17,7 @@ use crate::refusal::Refusal;
 use crate::retry::Retry;
 use crate::score::{Catalogue, Trials};
 use crate::skip::Skip;
+use crate::unstudied::Unstudied;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
 const OUTCOMES: usize = 1 + 2 * Cause::ALL.len();
@@ -57,9 +58,13 @@ pub struct Tally {
     refused: [u64; Refusal::ALL.len()],
     tunnelled: [u64; Direction::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
+    reshaped: [u64; Reshaped::ALL.len()],
     retries: [[u64; Retry::ALL.len()]; 2],
     first_tries: [[u64; 3]; 2],
     probes: [u64; ServedBy::ALL.len()],
+    unstudied: [u64; Unstudied::ALL.len()],
+    /// Requests that V1 was asked a second time, to measure noise.
+    pub noise_calls: u64,
     durations: [[Histogram; Role::ALL.len()]; 2],
     /// Time in crossfade itself.
     pub overhead: Histogram,
@@ -120,6 +125,11 @@ impl Tally {
         self.rescued[cause as usize] += 1;
     }
 
+    /// What became of one answer of a backend whose answers are mapped.
+    pub const fn reshaped(&mut self, result: Reshaped) {
+        self.reshaped[result as usize] += 1;
+    }
+
     /// What became of one wish to ask a backend once more.
     pub fn retry(&mut self, backend: Backend, result: Retry) {
         self.retries[backend as usize][result as usize] += 1;
@@ -133,6 +143,11 @@ impl Tally {
     /// One of the requests that ended was sent by hand.
     pub const fn probe(&mut self, served_by: ServedBy) {
         self.probes[served_by.index()] += 1;
+    }
+
+    /// One more exchange that was chosen to be studied and was not.
+    pub const fn unstudied(&mut self, reason: Unstudied) {
+        self.unstudied[reason as usize] += 1;
     }
 
     /// The time one backend took, to the end of its answer's head.
@@ -178,9 +193,12 @@ impl Tally {
         add(&mut self.refused, &report.refused);
         add(&mut self.tunnelled, &report.tunnelled);
         add(&mut self.rescued, &report.rescued);
+        add(&mut self.reshaped, &report.reshaped);
         add_rows(&mut self.retries, &report.retries);
         add_rows(&mut self.first_tries, &report.first_tries);
         add(&mut self.probes, &report.probes);
+        add(&mut self.unstudied, &report.unstudied);
+        self.noise_calls += report.noise_calls;
         for (mine, theirs) in self.durations.iter_mut().flatten().zip(report.durations.iter().flatten()) {
             mine.merge(theirs);
         }
@@ -237,6 +255,11 @@ impl Tally {
         Cause::ALL.into_iter().map(|cause| (cause, self.rescued[cause as usize]))
     }
 
+    /// Answers of a backend whose answers are mapped, by what became of them.
+    pub fn reshapings(&self) -> impl Iterator<Item = (Reshaped, u64)> {
+        Reshaped::ALL.into_iter().map(|result| (result, self.reshaped[result as usize]))
+    }
+
     /// Wishes to ask a backend once more, by what became of them.
     pub fn retries(&self) -> impl Iterator<Item = (Backend, Retry, u64)> {
         Backend::ALL.into_iter().flat_map(move |backend| {
@@ -252,6 +275,11 @@ impl Tally {
     /// Requests that were sent by hand, of those that someone answered.
     pub const fn probes(&self, served_by: ServedBy) -> u64 {
         self.probes[served_by.index()]
+    }
+
+    /// Exchanges that were chosen to be studied and were not, by reason.
+    pub fn not_studied(&self) -> impl Iterator<Item = (Unstudied, u64)> {
+        Unstudied::ALL.into_iter().map(|reason| (reason, self.unstudied[reason as usize]))
     }
 
     /// Times to the end of the answer's head.

@@ -168,8 +168,8 @@ fn current(shared: &Shared) -> Option<Arc<Database>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn replace(shared: &Shared, database: Option<Arc<Database>>) {
-    *shared.lock().unwrap_or_else(PoisonError::into_inner) = database;
+fn replace(shared: &Shared, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
+    std::mem::replace(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner), database)
 }
 
 #[cfg(test)]
