@@ -142,7 +142,7 @@ impl Student {
     /// Reads the bodies before anybody who asks has to wait.
     fn compare(&self, exchange: &Exchange) -> Option<()> {
         let route = exchange.dependency.routes.get(exchange.route)?;
-        let read = |answer: &Answer| Read::of(answer, exchange);
+        let read = |answer: &Answer| Read::of(answer, &exchange.live);
         let v1 = read(exchange.v1.as_ref()?.answer.as_ref()?)?;
         let v2 = read(exchange.v2.as_ref()?.answer.as_ref()?)?;
         // Answers to HEAD, say.
@@ -194,8 +194,9 @@ struct Read {
 
 impl Read {
     /// `None` where the content was not kept, or cannot be decoded.
-    fn of(answer: &Answer, exchange: &Exchange) -> Option<Self> {
-        let content = answer.read(&exchange.scorer, exchange.live.deployment.limits.score_body)?;
+    fn of(answer: &Answer, live: &Live) -> Option<Self> {
+        let most = live.deployment.limits.score_body;
+        let content = answer.shown(most)?;
         let (status, is_empty) = (answer.status.as_u16(), content.is_empty());
         Some(Self { status, kind: answer.kind, content: Content::read(&content), is_empty })
     }
