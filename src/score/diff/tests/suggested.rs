@@ -167,3 +167,29 @@ fn a_place_that_differs_now_and_then_is_no_mapping() {
     };
     assert_eq!(lines(&suggested(400, v1, v2)), Vec::<String>::new());
 }
+
+#[test]
+fn a_noisy_value_of_two_states_is_not_taken_for_its_opposite() {
+    let v1 = |random: &Random| json!({"node": (["n1", "n2"][random.below(2) as usize])});
+    let v2 = |_: &Value, _| json!({"node": (["n1", "n2"][Random::default().below(2) as usize])});
+    assert_eq!(lines(&suggested(400, v1, v2)), Vec::<String>::new());
+}
+
+#[test]
+fn labels_are_found_in_arrays_whose_order_changes() {
+    let v1 = |random: &Random| {
+        let reason = |_| json!({"reason": (["bought", "seen", "popular"][random.below(3) as usize])});
+        json!({"items": (0..5).map(reason).collect::<Vec<_>>()})
+    };
+    let v2 = |v1: &Value, at: u64| {
+        let mut items = v1["items"].as_array().expect("an array").clone();
+        for item in &mut items {
+            item["reason"] = json!(item["reason"].as_str().map(str::len));
+        }
+        if at.is_multiple_of(3) {
+            items.reverse();
+        }
+        json!({ "items": items })
+    };
+    assert_eq!(lines(&suggested(300, v1, v2)).len(), 1);
+}
