@@ -5,6 +5,7 @@
 
 mod event;
 mod finish;
+mod lift;
 mod preview;
 mod report;
 mod status;
@@ -19,6 +20,7 @@ use crate::percent::Percent;
 
 pub use event::{Event, EventKind, PastVerdict};
 pub use finish::Finish;
+pub use lift::RouteLift;
 pub use preview::{Consequence, Load, PlannedGate, Preview};
 pub use report::{Dora, Hour, Report, dora};
 pub use status::{

@@ -24,10 +24,13 @@ use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
 use super::probe;
+use super::recast::{self, recast};
 use super::refuse;
 use super::relay::{Relay, ServedBody};
 use super::replay::{self, Replay};
 use super::rescue::{self, Choice, Held};
+use super::reshape;
+use super::sampling;
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
 use super::strict;
@@ -120,10 +123,13 @@ impl Asked<'_> {
         let route = &self.target.routes[self.route];
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
-        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
+        if !excluded && (with_shadow || pick.primary == Backend::V2) {
+            pair.sampling().begin(self.worker, &pair, &head, with_shadow, self.begun);
+        }
         let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
             let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
@@ -131,6 +137,9 @@ impl Asked<'_> {
             return Legs { pair, primary, rescue: None };
         }
         let (ours, theirs, fate) = self.split(body, &pair);
+        if fate.is_none() {
+            sampling::measure_noise(self.worker, self.target, &pair, &head, self.begun);
+        }
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
             let (leg, request) = self.request(leg, head.clone(), theirs);
@@ -148,7 +157,7 @@ impl Asked<'_> {
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
-        let excluded = route.scorer.rules().exclude.matches_request(&head.headers);
+        let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
         let leg = Leg::new(self.target, &pair, backend, &method, conditional);
@@ -180,18 +189,25 @@ impl Asked<'_> {
 
     /// The primary's request, whose interim answers are the consumer's.
     fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
-        let (leg, mut request) = self.request(leg, head, listener.hold(body));
+        let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
+        // What is mapped is read before the backend is asked whether it wants it.
+        let body = if is_mapped { body } else { listener.hold(body) };
+        let (leg, mut request) = self.request(leg, head, body);
         listener.attach(&mut request);
         (leg, request)
     }
 
-    fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
         let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
         // Connections outlive a changed secret: what is sent is what this revision says.
         let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
-        let request = head::leg(head, body, (spec, route), role, self.worker.span());
+        let mut request = head::leg(head, body, (spec, route), role, self.worker.span());
+        if let Some(mapping) = leg.mapping() {
+            reshape::ask(request.headers_mut(), mapping);
+            leg.conditional = is_conditional(request.headers());
+        }
         (leg, request)
     }
 
@@ -218,26 +234,29 @@ impl Asked<'_> {
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
         let offer = request.headers().get(UPGRADE).cloned();
-        let called = match leg.call(request, due).await {
+        let asking = async {
+            let request = recast(self.worker, &leg, request, due).await?;
+            leg.call(request, due).await
+        };
+        let called = match asking.await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 return self.switch(answering, &pair, offer.as_ref());
             }
             called => called,
         };
-        let called = called.map(|answering| {
-            let capture = self.capture(&pair, &answering, rescue.is_some());
+        let called = called.map(|mut answering| {
+            let capture = self.capture(&leg, &answering, rescue.is_some());
             let head = answering.head.clone();
             let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
+            if let Some(mapping) = leg.mapping().filter(|_| !complete.head.unmapped) {
+                reshape::pass(&mut answering.response, &complete, mapping);
+            }
             (answering, complete)
         });
         let Some(v1) = rescue else {
-            pair.serve(leg.backend);
-            return match called {
-                Ok((answering, complete)) => self.stream(answering, complete),
-                Err(error) => self.fail(&pair, &error),
-            };
+            return self.serve_alone(called, &pair).await;
         };
-        match rescue::choose(called, &pair, v1, due).await {
+        match rescue::choose(called, &pair, v1, (self.worker, due)).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);
@@ -245,6 +264,32 @@ impl Asked<'_> {
             }
             Choice::V1(held, cause) => self.serve_held(held, &pair, Backend::V1, Some(cause)),
         }
+    }
+
+    /// Serves the primary's answer, or its failure, whatever it is worth.
+    async fn serve_alone(
+        self,
+        called: Result<(Answering, Complete), UpstreamError>,
+        pair: &Pair,
+    ) -> Response<ServedBody> {
+        let error = match called {
+            Ok((answering, complete)) if complete.head.unmapped => {
+                match reshape::read(answering.response, complete, self.worker, None).await {
+                    Ok((held, complete)) => {
+                        self.worker.score_soon(complete);
+                        return self.serve_held(held, pair, pair.primary(), None);
+                    }
+                    Err(error) => error,
+                }
+            }
+            Ok((answering, complete)) => {
+                pair.serve(pair.primary());
+                return self.stream(answering, complete);
+            }
+            Err(error) => error,
+        };
+        pair.serve(pair.primary());
+        self.fail(pair, &error)
     }
 
     /// Passes on a 101, and carries what follows it. Rules cannot judge that.
@@ -273,9 +318,10 @@ impl Asked<'_> {
     }
 
     /// An answer that may have to be served after it was scored is kept whatever the rules look at.
-    fn capture(&self, pair: &Pair, answering: &Answering, held: bool) -> Capture {
-        let scorer = &pair.route().scorer;
-        if held || scorer.needs_body(answering.head.status, &answering.head.headers) {
+    fn capture(&self, leg: &Leg, answering: &Answering, held: bool) -> Capture {
+        let (pair, scorer) = (&leg.pair, leg.pair.route().scorer(leg.backend));
+        if held || pair.sampling().wants_content() || scorer.needs_body(answering.head.status, &answering.head.headers)
+        {
             Capture::new(self.worker, pair)
         } else {
             Capture::counting(self.worker, pair)

@@ -11,7 +11,8 @@ use super::strict::is_for_everybody;
 use super::tee::LegBody;
 use super::{trace, upgrade};
 use crate::backend::Role;
-use crate::config::{BackendSpec, RequestMapping, Route};
+pub(super) use crate::config::retain_headers as retain;
+use crate::config::{BackendSpec, Route};
 
 /// Marks a request that is made only to be scored.
 pub(super) const ROLE: HeaderName = HeaderName::from_static("crossfade-role");
@@ -42,24 +43,6 @@ fn strip(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
 fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     names.filter(|name| !is_for_everybody(name)).filter_map(|name| HeaderName::from_bytes(name).ok())
-}
-
-/// Keeps some headers, in their order: a map that loses an entry puts its last one in that place.
-pub(super) fn retain(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
-    if headers.keys().all(&stays) {
-        return;
-    }
-    let all = std::mem::take(headers);
-    headers.reserve(all.keys_len());
-    let mut current = None;
-    for (name, value) in all {
-        if name.is_some() {
-            current = name.filter(&stays);
-        }
-        if let Some(name) = &current {
-            headers.append(name.clone(), value);
-        }
-    }
 }
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
@@ -145,25 +128,11 @@ pub(super) fn leg(
     span: u64,
 ) -> Request<LegBody> {
     trace::step(&mut head.headers, span);
-    map(&mut head, &spec.request, route);
+    spec.request.apply(&mut head, route);
     if role != Role::Primary {
         head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));
     }
     Request::from_parts(head, body)
-}
-
-fn map(head: &mut request::Parts, mapping: &RequestMapping, route: &Route) {
-    retain(&mut head.headers, |name| !mapping.remove.contains(name));
-    for (name, source) in &mapping.set {
-        head.headers.insert(name, source.value().clone());
-    }
-    let Some(template) = mapping.path.as_ref().filter(|_| head.uri.path() != "*") else { return };
-    let captures = route.path.as_ref().and_then(|pattern| pattern.matches(head.uri.path())).unwrap_or_default();
-    let mapped = template.render(head.uri.path(), head.uri.query(), &captures);
-    // A template of valid pieces around valid pieces is a valid path; were it not, the request stays as it is.
-    if let Ok(uri) = mapped.parse::<Uri>() {
-        head.uri = uri;
-    }
 }
 
 #[cfg(test)]

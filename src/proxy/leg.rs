@@ -1,20 +1,22 @@
 //! One call to one backend, timed and counted.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::fault;
 use super::pair::Pair;
-use super::scoring::{Head, may_stream};
+use super::scoring::{Head, kind, may_stream};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
+use crate::score::{Mapping, Program};
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -25,6 +27,8 @@ pub(super) struct Leg {
     pub(super) method: Method,
     /// The request was conditional.
     pub(super) conditional: bool,
+    /// What becomes of JSON content on its way to the backend.
+    pub(super) program: Option<Program>,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -47,12 +51,23 @@ impl Leg {
         let upstream = Rc::clone(target.upstream(backend)?);
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, fault })
+        let program = target.dependency.backend(backend).and_then(|spec| spec.request.body.clone());
+        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, program, fault })
     }
 
     /// The backend's `timeout`.
     pub(super) fn timeout(&self) -> Duration {
         self.upstream.spec().timeout
+    }
+
+    /// What makes V1's shape of the backend's answers, where they need it.
+    pub(super) fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.pair.route().scorer(self.backend).mapping()
+    }
+
+    /// Whether an answer is in V2's shape.
+    pub(super) fn maps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
     }
 
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
@@ -73,9 +88,11 @@ impl Leg {
                 method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers()),
+                headers: Head::headers(response.headers(), self.pair.allowed_headers()),
+                kind: kind(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),
+                unmapped: self.maps(response.status(), response.headers()),
             };
             Answering { response, head }
         })

@@ -7,11 +7,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use http::HeaderName;
+
+use super::sampling::{self, Sampling};
 use super::view::{RouteView, View};
 use crate::backend::{Backend, Role};
 use crate::config::Limits;
 use crate::outcome::{Cause, Outcome};
-use crate::score::{Score, settle};
+use crate::score::{Beside, Failed, Finding, Flaws, Score, settle};
 use crate::skip::Skip;
 use crate::upstream::{Retrying, UpstreamError};
 
@@ -26,6 +29,10 @@ pub(super) struct Pair {
     /// An `exclude` rule matched the request: whatever comes back is in no hit rate.
     excluded: bool,
     legs: RefCell<[Leg; 2]>,
+    /// What is wrong with each answer that was scored.
+    flaws: Cell<[Flaws; 2]>,
+    /// V2's fallback is counted with its flaws, or there is none.
+    is_told: Cell<bool>,
     /// Whose answer the consumer gets; `None` while that is not decided.
     served: Cell<Option<Backend>>,
     /// The answer is there, and waits for a consumer that reads slowly.
@@ -40,6 +47,8 @@ pub(super) struct Pair {
     probe: bool,
     /// Why the first try failed, where there may have been others.
     first_failed: Cell<[Option<Cause>; 2]>,
+    /// What is worth a second look.
+    sampling: Sampling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +69,7 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        let pair = Self::begun(view, route, primary, started, excluded);
+        let pair = Self::begun(view, route, primary, started, (excluded, false));
         if with_shadow {
             pair.legs.borrow_mut()[primary.other() as usize] = Leg::Pending;
         }
@@ -78,15 +87,17 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        Rc::new(Self {
-            withdrawn: Cell::new(true),
-            probe: true,
-            ..Self::begun(view, route, backend, started, excluded)
-        })
+        Rc::new(Self::begun(view, route, backend, started, (excluded, true)))
     }
 
     /// The primary is called, and nobody else.
-    fn begun(view: Rc<View>, route: Rc<RouteView>, primary: Backend, started: u64, excluded: bool) -> Self {
+    fn begun(
+        view: Rc<View>,
+        route: Rc<RouteView>,
+        primary: Backend,
+        started: u64,
+        (excluded, probe): (bool, bool),
+    ) -> Self {
         let mut legs = [Leg::NotCalled; 2];
         legs[primary as usize] = Leg::Pending;
         Self {
@@ -96,14 +107,32 @@ impl Pair {
             started,
             excluded,
             legs: RefCell::new(legs),
+            flaws: Cell::default(),
+            is_told: Cell::new(false),
             served: Cell::new(None),
             consumer_is_slow: Cell::new(false),
             owes_content: Cell::new(false),
             streams: Cell::new(false),
-            withdrawn: Cell::new(false),
-            probe: false,
+            withdrawn: Cell::new(probe),
+            probe,
             first_failed: Cell::new([None; 2]),
+            sampling: Sampling::default(),
         }
+    }
+
+    /// What is worth a second look.
+    pub(super) const fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// The revision of this request.
+    pub(super) const fn view(&self) -> &Rc<View> {
+        &self.view
+    }
+
+    /// Headers whose values samples may show.
+    pub(super) fn allowed_headers(&self) -> &[HeaderName] {
+        &self.view.live.deployment.study.allow_headers
     }
 
     /// The limits of this request's revision.
@@ -173,7 +202,11 @@ impl Pair {
 
     /// What a failure is worth.
     pub(super) fn blame(&self, error: &UpstreamError) -> Score {
-        if self.is_consumers(error) { Score::Excluded(Cause::Aborted) } else { Score::Fallback(error.cause()) }
+        match error {
+            error if self.is_consumers(error) => Score::Excluded(Cause::Aborted),
+            error if error.is_ours() => Score::Excluded(error.cause()),
+            error => Score::Fallback(error.cause()),
+        }
     }
 
     /// Whether the primary's answer is held up by its consumer, and not by the backend.
@@ -196,12 +229,15 @@ impl Pair {
     }
 
     /// One answer is scored. Counts what is known now: this leg, the other one if it waited for this, and the pair.
-    pub(super) fn score(&self, backend: Backend, score: Score) {
+    pub(super) fn score(&self, backend: Backend, finding: impl Into<Finding>) {
         if self.legs.borrow()[backend as usize] != Leg::Pending {
             return;
         }
-        let score = if self.excluded { Score::Excluded(Cause::Rule) } else { score };
-        self.legs.borrow_mut()[backend as usize] = Leg::Scored(score);
+        let finding = if self.excluded { Score::Excluded(Cause::Rule).into() } else { finding.into() };
+        self.legs.borrow_mut()[backend as usize] = Leg::Scored(finding.score);
+        let mut flaws = self.flaws.get();
+        flaws[backend as usize] = finding.flaws;
+        self.flaws.set(flaws);
         self.count_what_is_known();
     }
 
@@ -251,6 +287,28 @@ impl Pair {
         if let ([Leg::Counted(v1), Leg::Counted(v2)], true) = (after, before != after) {
             self.count_pair(v1, v2);
         }
+        self.tell_failure(after);
+    }
+
+    /// Counts V2's fallback with all that is wrong with it, once it is known how V1 fared.
+    fn tell_failure(&self, [v1, v2]: [Leg; 2]) {
+        let v1 = match v1 {
+            Leg::Pending | Leg::Scored(_) => return,
+            Leg::NotCalled | Leg::Counted(Outcome::Excluded(_)) => Beside::Nothing,
+            Leg::Counted(Outcome::Rich) => Beside::Rich,
+            Leg::Counted(Outcome::Fallback(cause)) => Beside::Fallback(self.flaws(Backend::V1, cause)),
+        };
+        let Leg::Counted(Outcome::Fallback(cause)) = v2 else { return };
+        if !self.probe && !self.is_told.replace(true) {
+            let flaws = self.flaws(Backend::V2, cause);
+            self.route.tally().failures.count(Failed { flaws, v1 }, 1);
+        }
+    }
+
+    /// What is wrong with a fallback: what was found, or that the other backend proves it wrong.
+    pub(super) fn flaws(&self, backend: Backend, cause: Cause) -> Flaws {
+        let found = self.flaws.get()[backend as usize];
+        if found.is_empty() { Flaws::only(cause as usize) } else { found }
     }
 
     fn count(&self, backend: Backend, outcome: Outcome) {
@@ -298,6 +356,15 @@ impl Pair {
             (false, true) => cohort.v2_better += 1,
             (true, false) => cohort.v2_worse += 1,
             _ => cohort.concordant += 1,
+        }
+    }
+}
+
+/// Both legs are done, and whoever waited for them as well.
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if !self.probe {
+            sampling::hand_over(self);
         }
     }
 }

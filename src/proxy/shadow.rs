@@ -11,10 +11,14 @@ use tokio::sync::oneshot;
 use super::capture::Capture;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
+use super::recast::recast;
+use super::reshape;
 use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
+use super::trial;
 use super::worker::Worker;
-use crate::score::Score;
+use crate::outcome::Cause;
+use crate::score::{MappingFault, Score};
 use crate::skip::Skip;
 use crate::upstream::UpstreamError;
 
@@ -40,13 +44,24 @@ impl Shadow {
         tokio::task::spawn_local(async move {
             let worker = Rc::clone(&presence.worker);
             let streams = Cell::new(false);
+            let kept = worker.trials().keep(&self.leg, &self.request, begun);
             let collecting = collect(&worker, &self.leg, self.request, due, &streams);
-            match tokio::time::timeout_at(due.into(), collecting).await {
-                Ok(Ok(collected)) => hand_over(&worker, collected, listener),
-                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
+            let failed = match tokio::time::timeout_at(due.into(), collecting).await {
+                Ok(Ok(collected)) => {
+                    let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
+                    hand_over(&worker, collected, listener).await;
+                    failed
+                }
                 // Its head came in time, and nobody can say that more should have come.
-                Err(_) if streams.get() => self.leg.pair.skip(Skip::NotMirrorable),
+                Err(_) if streams.get() => {
+                    self.leg.pair.skip(Skip::NotMirrorable);
+                    None
+                }
+                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
                 Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
+            };
+            if let Some(cause) = failed {
+                trial::run(&worker, &self.leg, kept, cause).await;
             }
             drop(presence);
         });
@@ -60,6 +75,7 @@ async fn collect(
     due: Instant,
     streams: &Cell<bool>,
 ) -> Result<Collected, UpstreamError> {
+    let request = recast(worker, leg, request, due).await?;
     let Answering { response, head } = leg.call(request, due).await?;
     streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
@@ -76,23 +92,37 @@ async fn collect(
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
-fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+async fn hand_over(worker: &Worker, mut collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+    let complete = &mut collected.complete;
+    if let Err(error) = reshape::settle(worker, complete).await {
+        complete.pair.score(complete.backend, complete.pair.blame(&error));
+        return;
+    }
     let Some(listener) = listener else {
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle();
     let _ = listener.send(collected);
 }
 
-fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
+/// Counts a shadow without an answer; the cause, where that is its backend's.
+fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) -> Option<Cause> {
     match fate.and_then(CopyFate::cut) {
         Some(reason) => leg.pair.skip(reason),
         // Its copy waits for the consumer, as the primary does.
         None if fate.is_some() && leg.pair.is_consumers(error) => leg.pair.skip(Skip::Aborted),
-        None => leg.pair.score(leg.backend, Score::Fallback(error.cause())),
+        None => match error {
+            UpstreamError::Unfit(MappingFault::TooLarge) => leg.pair.skip(Skip::BodyTooLarge),
+            UpstreamError::Unfit(_) => leg.pair.skip(Skip::Unmappable),
+            error if error.is_ours() => leg.pair.score(leg.backend, Score::Excluded(error.cause())),
+            error => {
+                leg.pair.score(leg.backend, Score::Fallback(error.cause()));
+                return Some(error.cause());
+            }
+        },
     }
+    None
 }
 
 /// A shadow under way; counted out however it ends.

@@ -1,12 +1,15 @@
 //! The rules of a route, compiled, and the order in which they are asked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
+use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
+use super::mapping::{Lookups, Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -24,13 +27,52 @@ pub struct Scorer {
     rules: Rules,
     /// Looks for `required` first, then for `non_empty`.
     probe: Probe,
+    catalogue: Arc<Catalogue>,
+    /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
+    flaws: Vec<(usize, Option<usize>)>,
+    mapping: Option<Arc<Mapping>>,
+    /// Where the probe's places stand before answers are mapped, if that is all that rules ask of them.
+    lookups: Option<Lookups>,
 }
 
 impl Scorer {
     /// Compiles the rules.
     pub fn new(rules: Rules) -> Self {
         let probe = Probe::new(rules.required.iter().chain(&rules.non_empty));
-        Self { rules, probe }
+        let mut catalogue = Catalogue::default();
+        let mut flaws: Vec<_> =
+            rules.required.iter().map(|place| (catalogue.enter(Cause::Missing, place), None)).collect();
+        flaws.extend(
+            rules
+                .non_empty
+                .iter()
+                .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
+        );
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None, lookups: None }
+    }
+
+    /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
+    #[must_use]
+    pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
+        let places = || self.rules.required.iter().chain(&self.rules.non_empty);
+        let weighs = self.rules.min_bytes.is_some_and(|min| min > 0);
+        let lookups = mapping.as_ref().filter(|_| !weighs).and_then(|mapping| Lookups::new(mapping, places()));
+        Self { mapping, lookups, ..self }
+    }
+
+    /// What answers are mapped by before rules are held against them.
+    pub const fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
+    /// Whether an answer, as it came, is one that has to be mapped.
+    pub fn maps(&self, method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.mapping.is_some() && Mapping::concerns(method, status, headers)
+    }
+
+    /// What the numbers of flaws mean.
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
     }
 
     /// The rules as configured.
@@ -45,7 +87,7 @@ impl Scorer {
         self.accepts(status) && self.looks_into(headers) && !is_grpc(headers)
     }
 
-    /// What the answer is worth. `cap` bounds its decoded size, in bytes.
+    /// What the answer is worth, and what is wrong with it. `cap` bounds its decoded size, in bytes.
     ///
     /// - `HEAD`: status and latency only, since there is no body to judge.
     /// - 304 to a conditional request: rich, for the consumer already holds the content (RFC 9110, section 15.4.5).
@@ -56,12 +98,33 @@ impl Scorer {
     ///   excluded as `aborted`; invalid argument (3), not found (5), already exists (6), failed precondition (9) and out of
     ///   range (11) are client errors; permission denied (7) and unauthenticated (16) are `auth`, the rest `status`.
     /// - Without `required`, `non_empty` and `min_bytes`, a body of any kind counts, unless it decodes to nothing.
-    pub fn score(&self, answer: &Answer<'_>, cap: usize) -> Score {
-        self.by_status(answer)
-            .or_else(|| Self::by_grpc(answer))
-            .or_else(|| self.by_latency(answer))
-            .or_else(|| self.by_body(answer, cap))
-            .unwrap_or(Score::Rich)
+    pub fn score(&self, answer: &Answer<'_>, cap: usize) -> Finding {
+        if let Some(score) = self.by_status(answer).or_else(|| Self::by_grpc(answer)) {
+            return score.into();
+        }
+        let mut flaws = Flaws::default();
+        if self.rules.max_latency.is_some_and(|max| answer.head_latency > max) {
+            flaws.insert(Cause::Slow);
+        }
+        match self.judge_body(answer, cap, &mut flaws) {
+            Err(Cause::TooLarge) if !self.is_unservable(answer, cap) => {
+                if flaws.is_empty() {
+                    return Score::Excluded(Cause::TooLarge).into();
+                }
+            }
+            Err(cause) => flaws.insert(cause),
+            Ok(()) => {}
+        }
+        Finding { score: self.first(flaws), flaws }
+    }
+
+    /// The first cause, in the order of [`Scorer`].
+    fn first(&self, flaws: Flaws) -> Score {
+        const ORDER: [Cause; 6] =
+            [Cause::Slow, Cause::TooLarge, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
+        let causes = flaws.numbers().filter_map(|number| Some(self.catalogue.flaw(number)?.cause));
+        let first = causes.min_by_key(|cause| ORDER.iter().position(|ordered| ordered == cause));
+        first.map_or(Score::Rich, Score::Fallback)
     }
 
     fn by_status(&self, answer: &Answer<'_>) -> Option<Score> {
@@ -83,55 +146,78 @@ impl Scorer {
         if is_grpc(answer.headers) { grpc::judge(answer.headers, answer.trailers) } else { None }
     }
 
-    fn by_latency(&self, answer: &Answer<'_>) -> Option<Score> {
-        let max = self.rules.max_latency?;
-        (answer.head_latency > max).then_some(Score::Fallback(Cause::Slow))
-    }
-
-    fn by_body(&self, answer: &Answer<'_>, cap: usize) -> Option<Score> {
+    /// Adds what is wrong with the content.
+    ///
+    /// # Errors
+    /// Why the content could not be looked into.
+    fn judge_body(&self, answer: &Answer<'_>, cap: usize, flaws: &mut Flaws) -> Result<(), Cause> {
         if answer.method == Method::HEAD || answer.status == StatusCode::NOT_MODIFIED {
-            return None;
+            return Ok(());
         }
-        match self.judge_body(answer, cap) {
-            Ok(()) => None,
-            Err(Cause::TooLarge) => Some(Score::Excluded(Cause::TooLarge)),
-            Err(cause) => Some(Score::Fallback(cause)),
-        }
-    }
-
-    fn judge_body(&self, answer: &Answer<'_>, cap: usize) -> Result<(), Cause> {
         let size = answer.body.size();
         if is_grpc(answer.headers) {
-            return if size < self.rules.min_bytes.unwrap_or(0) { Err(Cause::Empty) } else { Ok(()) };
+            self.weigh(size, flaws);
+            return Ok(());
         }
         if size == 0 {
             return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
         }
-        if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
+        let mapping = self.mapping.as_ref().filter(|_| answer.unmapped);
+        let indifferent = !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body();
+        if indifferent && mapping.is_none() {
             return Ok(());
         }
         let content = content(answer, cap)?;
         if content.is_empty() && !self.allows_empty(answer.status) {
             return Err(Cause::Empty);
         }
-        self.find_places(&content)?;
-        let min_bytes = self.rules.min_bytes.unwrap_or(0);
-        if (content.len() as u64) < min_bytes { Err(Cause::Empty) } else { Ok(()) }
+        match mapping.filter(|_| !content.is_empty()) {
+            Some(mapping) => self.judge_unmapped(mapping, &content, flaws),
+            None => self.judge_content(&content, flaws),
+        }
     }
 
-    fn find_places(&self, content: &[u8]) -> Result<(), Cause> {
+    fn judge_content(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
+        self.weigh(content.len() as u64, flaws);
         if !self.has_places() {
             return Ok(());
         }
-        let mut is_empty = false;
-        for (place, shape) in self.probe.shapes(content).map_err(|_| Cause::Decode)?.enumerate() {
+        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Without mapping it, where that can be told from its places.
+    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
+        let Some(lookups) = &self.lookups else {
+            let mapped = mapping.apply(content).map_err(MappingFault::cause)?;
+            return self.judge_content(&mapped, flaws);
+        };
+        let shapes = lookups.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
+    fn is_unservable(&self, answer: &Answer<'_>, cap: usize) -> bool {
+        let kept = matches!(answer.body, Body::Kept(_));
+        self.mapping.is_some() && answer.unmapped && (kept || answer.body.size() > cap as u64)
+    }
+
+    fn weigh(&self, size: u64, flaws: &mut Flaws) {
+        if size < self.rules.min_bytes.unwrap_or(0) {
+            flaws.insert(Cause::Empty);
+        }
+    }
+
+    fn note(&self, shapes: impl Iterator<Item = Shape>, flaws: &mut Flaws) {
+        for (shape, &(absent, empty)) in shapes.zip(&self.flaws) {
             match shape {
-                Shape::Absent | Shape::Null => return Err(Cause::Missing),
-                Shape::Empty => is_empty |= place >= self.rules.required.len(),
+                Shape::Absent | Shape::Null => flaws.insert_number(absent),
+                Shape::Empty => empty.into_iter().for_each(|empty| flaws.insert_number(empty)),
                 Shape::Filled => {}
             }
         }
-        if is_empty { Err(Cause::Empty) } else { Ok(()) }
     }
 
     fn accepts(&self, status: StatusCode) -> bool {

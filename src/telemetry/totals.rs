@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::failures::FailureWindow;
 use super::labels::ServedBy;
+use super::lane::LaneCounts;
 use super::tally::{Report, Tally};
 use super::window::Window;
 use crate::backend::{Backend, Role};
@@ -26,6 +28,8 @@ pub struct Counted {
     pub files: BTreeMap<&'static str, FileTotals>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
+    /// How the rules fare that take a while.
+    pub lane: Arc<LaneCounts>,
     /// Exchanges that panicked.
     pub panics: u64,
     /// How the ledger fares; absent where there is none.
@@ -47,6 +51,8 @@ pub struct LedgerTotals {
 pub struct DependencyTotals {
     /// By name.
     pub routes: BTreeMap<String, Tally>,
+    /// By name: why V2 falls back.
+    pub failures: BTreeMap<String, FailureWindow>,
     /// Outcomes of V1 and V2.
     pub backends: [Window; 2],
     /// The same as they would have been without retries.
@@ -110,6 +116,7 @@ impl Counted {
     pub fn add(&mut self, report: &Report, now: u64) {
         let dependency = self.dependency(&report.route.dependency, now);
         dependency.count_windows(&report.tally, now);
+        dependency.failures.entry(report.route.route.clone()).or_default().add(now, &report.catalogue, &report.tally);
         dependency.routes.entry(report.route.route.clone()).or_default().merge(&report.tally);
     }
 
@@ -123,6 +130,7 @@ impl Counted {
         self.dependencies.retain(|name, _| is_configured(name, None));
         for (name, dependency) in &mut self.dependencies {
             dependency.routes.retain(|route, _| is_configured(name, Some(route)));
+            dependency.failures.retain(|route, _| is_configured(name, Some(route)));
         }
     }
 }
@@ -131,6 +139,7 @@ impl DependencyTotals {
     fn new(now: u64) -> Self {
         Self {
             routes: BTreeMap::new(),
+            failures: BTreeMap::new(),
             backends: [Window::new(now), Window::new(now)],
             first_tries: [Window::new(now), Window::new(now)],
             served: Window::new(now),

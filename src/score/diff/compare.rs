@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::digest::{self, Budget};
 use super::pattern::{Maps, Trail};
-use super::{Difference, Kind, Options};
+use super::{Difference, Ignore, Kind, Options};
 
 /// Most nodes of both documents that one comparison visits; documents of 1 MiB usually have fewer.
 pub const MOST_NODES: u32 = 1 << 18;
@@ -50,6 +50,10 @@ impl Comparer {
         let mut walk = Walk::new(&self.options, maps);
         walk.values(v1, v2);
         walk.finish()
+    }
+
+    pub(super) fn ignore(&mut self, rules: Vec<Ignore>) {
+        self.options.ignore = rules;
     }
 
     pub(super) fn options(&self) -> &Options {

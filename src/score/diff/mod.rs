@@ -20,7 +20,7 @@ pub use compare::{Comparer, MOST_NODES};
 pub use content::{Content, Reply};
 pub use difference::{Difference, Kind};
 pub use options::{Identity, Ignore, Options, Tolerance};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, is_data};
 pub use report::{DiffReport, DiffRow, Verdict};
 pub use rows::MOST_ROWS;
 pub use study::{FALSE_DISCOVERIES, Study};

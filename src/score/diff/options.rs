@@ -52,7 +52,8 @@ pub struct Ignore {
 }
 
 impl Ignore {
-    pub(super) fn holds(&self, today: Date) -> bool {
+    /// Whether the rule is in force on a day.
+    pub fn holds(&self, today: Date) -> bool {
         today <= self.until
     }
 }

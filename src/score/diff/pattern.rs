@@ -128,7 +128,7 @@ fn below(path: u64, name: &str) -> u64 {
 
 /// Whether a key looks like data rather than a name: a number, a UUID, a date, a long hexadecimal or other identifier, an
 /// address. `*` itself is data too, so that it cannot be mistaken for the wildcard.
-fn is_data(key: &str) -> bool {
+pub fn is_data(key: &str) -> bool {
     let digits = key.bytes().filter(u8::is_ascii_digit).count();
     let dashes = key.bytes().filter(|byte| matches!(byte, b'-' | b':' | b'.' | b'_')).count();
     let hex = key.bytes().filter(u8::is_ascii_hexdigit).count();

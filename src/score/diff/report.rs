@@ -1,6 +1,6 @@
 //! What a study found, as plain data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Ignore, Kind};
 
@@ -24,7 +24,7 @@ pub struct DiffReport {
 }
 
 /// One path and kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DiffRow {
     /// JSON Pointer with `*` for array indices and for keys that are data; empty for the answer as a whole.
     pub path: String,
@@ -48,7 +48,7 @@ pub struct DiffRow {
 }
 
 /// What is to be made of a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// More frequent between V1 and V2 than between V1 and itself.

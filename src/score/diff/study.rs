@@ -5,7 +5,9 @@ use jiff::civil::Date;
 use super::contrast::threshold;
 use super::rows::{Row, Rows};
 use super::suggest::Search;
-use super::{Comparer, Content, DiffReport, DiffRow, Difference, Kind, MOST_ROWS, Options, Reply, Suggestion, Verdict};
+use super::{
+    Comparer, Content, DiffReport, DiffRow, Difference, Ignore, Kind, MOST_ROWS, Options, Reply, Suggestion, Verdict,
+};
 
 /// At most this share of the rows that are called a difference is none.
 pub const FALSE_DISCOVERIES: f64 = 0.01;
@@ -25,6 +27,11 @@ impl Study {
     /// Nothing counted yet.
     pub fn new(options: Options) -> Self {
         Self { comparer: Comparer::new(options), ..Self::default() }
+    }
+
+    /// Ignores something else from now on; what was counted stays.
+    pub fn ignore(&mut self, rules: Vec<Ignore>) {
+        self.comparer.ignore(rules);
     }
 
     /// Takes in V1's answer to a request and V2's, mapped, to the same one.

@@ -92,6 +92,14 @@ impl Given {
     }
 
     fn score_body(&self, rules: Rules, body: Body<'_>, cap: usize) -> Score {
+        self.find(&Scorer::new(rules), body, cap).score
+    }
+
+    fn finding(&self, scorer: &Scorer, cap: usize) -> Finding {
+        self.find(scorer, Body::Kept(&self.pieces), cap)
+    }
+
+    fn find(&self, scorer: &Scorer, body: Body<'_>, cap: usize) -> Finding {
         let answer = Answer {
             method: &self.method,
             conditional: self.conditional,
@@ -100,8 +108,9 @@ impl Given {
             trailers: self.trailers.as_ref(),
             body,
             head_latency: Duration::from_millis(self.latency_ms),
+            unmapped: true,
         };
-        Scorer::new(rules).score(&answer, cap)
+        scorer.score(&answer, cap)
     }
 }
 
@@ -272,4 +281,30 @@ fn grpc_is_scored_by_its_status_and_not_by_its_content() {
         ("unavailable", rules(), given(200, b"").grpc("14"), Score::Fallback(Cause::Status)),
         ("not even HTTP's", rules(), given(503, b"").grpc("0"), Score::Fallback(Cause::Status)),
     ]);
+}
+
+/// The flaws of an answer, as text.
+fn flaws_of(given: &Given, rules: Rules) -> Vec<String> {
+    let scorer = Scorer::new(rules);
+    let finding = given.finding(&scorer, CAP);
+    let flaw = |number| scorer.catalogue().flaw(number).expect("in the catalogue");
+    let text = |flaw: super::super::Flaw| match flaw.place {
+        Some(place) => format!("{} {place}", flaw.cause),
+        None => flaw.cause.to_string(),
+    };
+    finding.flaws.numbers().map(flaw).map(text).collect()
+}
+
+#[test]
+fn names_every_rule_that_fails_and_not_only_the_first() {
+    let late = |body| Given { latency_ms: 20, ..given(200, body) };
+    let demanding = || Rules {
+        max_latency: Some(Duration::from_millis(15)),
+        min_bytes: Some(1000),
+        ..rules(&[], &["/items", "/gone"], &["/gone", "/none"])
+    };
+    assert_eq!(flaws_of(&late(ITEMS), demanding()), ["empty", "slow", "missing /gone", "empty /none"]);
+    assert_eq!(flaws_of(&late(b"{"), demanding()), ["decode", "empty", "slow"]);
+    assert_eq!(flaws_of(&given(500, b"{}"), demanding()), ["status"]);
+    assert_eq!(flaws_of(&given(200, ITEMS), rules(&[], &["/items"], &["/items"])), [""; 0]);
 }

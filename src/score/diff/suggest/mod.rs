@@ -14,7 +14,7 @@ mod wanted;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::columns::{Columns, are_equal};
@@ -30,7 +30,7 @@ pub(super) const MOST_WANTED: usize = 128;
 pub(super) const MOST_CANDIDATES: usize = 16;
 
 /// A way to make a value of V1's answer of one of V2's.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// The place in V1's answer: JSON Pointer with `*` for array indices and for keys that are data.
     pub v1: String,
@@ -46,7 +46,7 @@ pub struct Suggestion {
 }
 
 /// What is to be done with V2's value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "transform")]
 pub enum Transform {
     /// Nothing: it was renamed or moved.
@@ -82,7 +82,7 @@ pub enum Transform {
 }
 
 /// One line of a table of labels, as JSON. A label that may not be kept and is no common one such as "Y" is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Label {
     /// V2's.
     pub v2: Option<String>,
