@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{HeaderName, UPGRADE, VIA};
+use http::header::{HeaderName, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::capture::Capture;
+use super::draft::Draft;
 use super::forwarded;
 use super::head;
 use super::hops;
@@ -36,14 +37,14 @@ use super::upgrade;
 use super::upload::Upload;
 use super::view::{Target, View};
 use super::worker::{Admission, Worker};
-use crate::backend::{Backend, Role};
+use crate::backend::Backend;
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
-use crate::score::{Score, is_conditional};
+use crate::score::Score;
 use crate::server::{Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Upstream, UpstreamError};
 
 const SERVED_BY: HeaderName = HeaderName::from_static("crossfade-served-by");
 const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
@@ -94,7 +95,7 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
 struct Asked<'a> {
     worker: &'a Rc<Worker>,
     view: &'a Rc<View>,
-    target: &'a Target,
+    target: &'a Rc<Target>,
     route: usize,
     begun: Instant,
     /// The consumer's connection, where HTTP/1 is spoken on it.
@@ -105,7 +106,7 @@ struct Asked<'a> {
 /// What is left to do once the shadow is on its way.
 struct Legs {
     pair: Rc<Pair>,
-    primary: Option<(Leg, Request<LegBody>)>,
+    primary: Option<Leg>,
     /// Where to hear V1's answer, if V2's may need a rescue.
     rescue: Option<oneshot::Receiver<Collected>>,
 }
@@ -115,8 +116,7 @@ impl Asked<'_> {
     fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
         let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
         self.open.0.expects(listener.expected());
-        let head = head::forwardable(head, !body.is_end_stream());
-        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
+        let head = Rc::new(head::forwardable(head, !body.is_end_stream()));
         let route = &self.target.routes[self.route];
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
@@ -124,36 +124,48 @@ impl Asked<'_> {
         let started = self.worker.tick(self.begun);
         let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
-        let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
-            let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
-            let primary = leg(pick.primary).map(|leg| self.ask(leg, head, body, listener));
+            let body = listener.hold(whole(body, &pair));
+            let primary = self.leg(&pair, pick.primary, &head, body, Some(listener));
             return Legs { pair, primary, rescue: None };
         }
         let (ours, theirs, fate) = self.split(body, &pair);
         let mut rescue = None;
-        if let Some(leg) = leg(pick.primary.other()) {
-            let (leg, request) = self.request(leg, head.clone(), theirs);
+        if let Some(leg) = self.leg(&pair, pick.primary.other(), &head, theirs, None) {
             let (mouth, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
             rescue = ear;
-            Shadow { leg, request, fate }.start(self.worker, self.begun, mouth);
+            Shadow { leg, fate }.start(self.worker, self.begun, mouth);
         }
-        let primary = leg(pick.primary).map(|leg| self.ask(leg, head, ours, listener));
+        let ours = listener.hold(ours);
+        let primary = self.leg(&pair, pick.primary, &head, ours, Some(listener));
         Legs { pair, primary, rescue }
     }
 
     /// Makes the request for the one backend that somebody asks for by hand.
     fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
         self.open.0.is_probe();
-        let head = head::forwardable(head, !body.is_end_stream());
-        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
+        let head = Rc::new(head::forwardable(head, !body.is_end_stream()));
         let route = &self.target.routes[self.route];
         let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
-        let leg = Leg::new(self.target, &pair, backend, &method, conditional);
-        let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
-        Legs { primary: leg.map(|leg| self.request(leg, head, body)), pair, rescue: None }
+        let body = whole(body, &pair);
+        Legs { primary: self.leg(&pair, backend, &head, body, None), pair, rescue: None }
+    }
+
+    /// One call of a backend; `listener` is who hears of its interim answers. `None` only for a V1 that was removed.
+    fn leg(
+        &self,
+        pair: &Rc<Pair>,
+        backend: Backend,
+        head: &Rc<request::Parts>,
+        body: LegBody,
+        listener: Option<Listener>,
+    ) -> Option<Leg> {
+        let part = (backend, pair.role(backend));
+        let draft = Draft::new(head, (self.target, self.route), part, self.worker.span(), listener);
+        let body = self.resendable(self.target.upstream(backend)?, &head.method, body);
+        Leg::new(self.target, pair, draft, body)
     }
 
     fn admit_shadow(&self, wanted: Shadowing, shadow: Backend) -> Shadowing {
@@ -178,26 +190,9 @@ impl Asked<'_> {
         (LegBody::Teed(ours), LegBody::Copy(theirs), Some(fate))
     }
 
-    /// The primary's request, whose interim answers are the consumer's.
-    fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
-        let (leg, mut request) = self.request(leg, head, listener.hold(body));
-        listener.attach(&mut request);
-        (leg, request)
-    }
-
-    fn request(&self, leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
-        let role: Role = leg.pair.role(leg.backend);
-        let body = self.resendable(&leg, body);
-        let route = &self.target.dependency.routes[self.route];
-        // Connections outlive a changed secret: what is sent is what this revision says.
-        let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
-        let request = head::leg(head, body, (spec, route), role, self.worker.span());
-        (leg, request)
-    }
-
     /// The body, kept while it is sent where the backend may have to be asked once more. Others go as they are.
-    fn resendable(&self, leg: &Leg, body: LegBody) -> LegBody {
-        let again = leg.upstream.spec().retry.as_ref().is_some_and(|retry| retry.allows(&leg.method));
+    fn resendable(&self, upstream: &Upstream<LegBody>, method: &Method, body: LegBody) -> LegBody {
+        let again = upstream.spec().retry.as_ref().is_some_and(|retry| retry.allows(method));
         if !again || body.is_end_stream() || body.size_hint().upper().is_none_or(|size| size > replay::MOST) {
             return body;
         }
@@ -212,15 +207,14 @@ impl Asked<'_> {
     /// Calls the primary and answers the consumer.
     async fn serve(self, legs: Legs) -> Response<ServedBody> {
         let Legs { pair, primary, rescue } = legs;
-        let Some((leg, request)) = primary else {
+        let Some(mut leg) = primary else {
             return answered(self.open.0, refuse::no_backend());
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let offer = request.headers().get(UPGRADE).cloned();
-        let called = match leg.call(request, due).await {
+        let called = match leg.call(due).await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return self.switch(answering, &pair, offer.as_ref());
+                return self.switch(answering, &pair, leg.offer());
             }
             called => called,
         };
@@ -237,7 +231,8 @@ impl Asked<'_> {
                 Err(error) => self.fail(&pair, &error),
             };
         };
-        match rescue::choose(called, &pair, v1, due).await {
+        // In a box, so that whoever needs no rescue does not carry its state.
+        match Box::pin(rescue::choose(called, &pair, v1, due)).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);
@@ -349,6 +344,11 @@ impl Drop for Abandoned {
             self.0.score(self.0.primary(), Score::Excluded(Cause::Aborted));
         }
     }
+}
+
+/// The consumer's content, for one backend alone.
+fn whole(body: Incoming, pair: &Rc<Pair>) -> LegBody {
+    if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, pair)) }
 }
 
 fn count_eligible(shadowing: Shadowing, pair: &Pair) {

@@ -5,16 +5,10 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri, Version, request};
+use http::{HeaderMap, Method, Uri, Version, request};
 
 use super::strict::is_for_everybody;
-use super::tee::LegBody;
-use super::{trace, upgrade};
-use crate::backend::Role;
-use crate::config::{BackendSpec, RequestMapping, Route};
-
-/// Marks a request that is made only to be scored.
-pub(super) const ROLE: HeaderName = HeaderName::from_static("crossfade-role");
+use super::upgrade;
 
 /// Headers that concern one connection whether `Connection` names them or not. `HTTP2-Settings` belongs to an upgrade that is
 /// never passed on.
@@ -136,38 +130,10 @@ fn frame(headers: &mut HeaderMap, has_content: bool) {
     }
 }
 
-/// The request for one backend; `span` is what a trace knows this call by.
-pub(super) fn leg(
-    mut head: request::Parts,
-    body: LegBody,
-    (spec, route): (&BackendSpec, &Route),
-    role: Role,
-    span: u64,
-) -> Request<LegBody> {
-    trace::step(&mut head.headers, span);
-    map(&mut head, &spec.request, route);
-    if role != Role::Primary {
-        head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));
-    }
-    Request::from_parts(head, body)
-}
-
-fn map(head: &mut request::Parts, mapping: &RequestMapping, route: &Route) {
-    retain(&mut head.headers, |name| !mapping.remove.contains(name));
-    for (name, source) in &mapping.set {
-        head.headers.insert(name, source.value().clone());
-    }
-    let Some(template) = mapping.path.as_ref().filter(|_| head.uri.path() != "*") else { return };
-    let captures = route.path.as_ref().and_then(|pattern| pattern.matches(head.uri.path())).unwrap_or_default();
-    let mapped = template.render(head.uri.path(), head.uri.query(), &captures);
-    // A template of valid pieces around valid pieces is a valid path; were it not, the request stays as it is.
-    if let Ok(uri) = mapped.parse::<Uri>() {
-        head.uri = uri;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     fn forwarded(lines: &[(&'static str, &'static str)]) -> Vec<String> {

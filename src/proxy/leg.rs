@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::UPGRADE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
+use super::draft::Draft;
 use super::fault;
 use super::pair::Pair;
 use super::scoring::{Head, may_stream};
@@ -22,9 +22,10 @@ pub(super) struct Leg {
     pub(super) pair: Rc<Pair>,
     pub(super) backend: Backend,
     pub(super) upstream: Rc<Upstream<LegBody>>,
-    pub(super) method: Method,
+    draft: Draft,
+    body: LegBody,
     /// The request was conditional.
-    pub(super) conditional: bool,
+    conditional: bool,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -37,17 +38,13 @@ pub(super) struct Answering {
 
 impl Leg {
     /// `None` only for a V1 that was removed.
-    pub(super) fn new(
-        target: &Target,
-        pair: &Rc<Pair>,
-        backend: Backend,
-        method: &Method,
-        conditional: bool,
-    ) -> Option<Self> {
+    pub(super) fn new(target: &Target, pair: &Rc<Pair>, draft: Draft, body: LegBody) -> Option<Self> {
+        let conditional = draft.is_conditional();
+        let backend = draft.backend;
         let upstream = Rc::clone(target.upstream(backend)?);
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, fault })
+        Some(Self { pair: Rc::clone(pair), backend, upstream, draft, body, conditional, fault })
     }
 
     /// The backend's `timeout`.
@@ -55,22 +52,27 @@ impl Leg {
         self.upstream.spec().timeout
     }
 
+    /// What the backend was offered to switch to, if anything.
+    pub(super) const fn offer(&self) -> Option<&HeaderValue> {
+        self.draft.offer()
+    }
+
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
-    pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
+    pub(super) async fn call(&mut self, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let offer = request.headers().get(UPGRADE).cloned();
         let retrying = |what| self.pair.retrying(self.backend, what);
+        let body = std::mem::take(&mut self.body);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), retrying).await,
+            Ok(()) => self.upstream.call(&mut self.draft, body, due.into(), retrying).await,
             Err(error) => Err(error),
         };
         let called = called.map(|answer| fault::after(self.fault, answer));
-        let called = called.and_then(|response| asked_for(response, offer.as_ref())).and_then(one_length);
+        let called = called.and_then(|response| asked_for(response, self.offer())).and_then(one_length);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
             let head = Head {
-                method: self.method.clone(),
+                method: self.draft.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
                 headers: Head::headers(response.headers()),

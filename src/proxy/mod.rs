@@ -2,6 +2,7 @@
 
 mod account;
 mod capture;
+mod draft;
 mod exchange;
 mod fault;
 mod forwarded;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Request, response};
+use http::response;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
@@ -12,7 +12,7 @@ use super::capture::Capture;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::scoring::Complete;
-use super::tee::{CopyFate, LegBody};
+use super::tee::CopyFate;
 use super::worker::Worker;
 use crate::score::Score;
 use crate::skip::Skip;
@@ -27,20 +27,19 @@ pub(super) struct Collected {
 /// A shadow that is about to be called.
 pub(super) struct Shadow {
     pub(super) leg: Leg,
-    pub(super) request: Request<LegBody>,
     /// Whether the copy of the body arrived, where there is one.
     pub(super) fate: Option<CopyFate>,
 }
 
 impl Shadow {
     /// Calls it in a task of its own, which goes on when the consumer is done. A rescue may want to hear the answer.
-    pub(super) fn start(self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
+    pub(super) fn start(mut self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
         let presence = Presence::new(worker, &self.leg);
         let due = begun + self.leg.timeout();
         tokio::task::spawn_local(async move {
             let worker = Rc::clone(&presence.worker);
             let streams = Cell::new(false);
-            let collecting = collect(&worker, &self.leg, self.request, due, &streams);
+            let collecting = collect(&worker, &mut self.leg, due, &streams);
             match tokio::time::timeout_at(due.into(), collecting).await {
                 Ok(Ok(collected)) => hand_over(&worker, collected, listener),
                 Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
@@ -55,12 +54,11 @@ impl Shadow {
 
 async fn collect(
     worker: &Worker,
-    leg: &Leg,
-    request: Request<LegBody>,
+    leg: &mut Leg,
     due: Instant,
     streams: &Cell<bool>,
 ) -> Result<Collected, UpstreamError> {
-    let Answering { response, head } = leg.call(request, due).await?;
+    let Answering { response, head } = leg.call(due).await?;
     streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
     let mut capture = Capture::new(worker, &leg.pair);

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -39,41 +39,16 @@ pub enum Retrying {
     Ended(Retry),
 }
 
-/// What a request can be made from once more.
-pub(super) struct Again<B> {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: http::Extensions,
-    body: B,
-}
+/// What a request is made from, as often as it has to be sent: most are sent once, and a copy for the others would cost all.
+pub trait Recipe<B> {
+    /// The method of the request.
+    fn method(&self) -> &Method;
 
-impl<B: Resend> Again<B> {
-    /// `None` when the body is gone with the first try. Copies the head.
-    pub(super) fn of(request: &Request<B>) -> Option<Self> {
-        let body = request.body().again()?;
-        Some(Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-            extensions: request.extensions().clone(),
-            body,
-        })
-    }
-
-    /// Whether the whole body is still there.
-    pub(super) fn is_whole(&self) -> bool {
-        self.body.is_whole()
-    }
-
-    pub(super) fn request(self) -> Request<B> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        *request.extensions_mut() = self.extensions;
-        request
-    }
+    /// The request, with a path and query for its URI. After the last one there are no others.
+    ///
+    /// # Panics
+    /// When the last one was made before.
+    fn request(&mut self, body: B, is_last: bool) -> Request<B>;
 }
 
 /// Why a try is worth another one, and how long the backend asks to be left alone.
