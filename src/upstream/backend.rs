@@ -176,7 +176,7 @@ where
         let unsent = failed.take_message().filter(|_| checkout.reused);
         let error = failed.error();
         let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
-        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, true), endpoint));
+        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, false), endpoint));
         let Some(request) = unsent.or(again) else { return Err(broken(failed.into_error())) };
         let mut fresh = endpoint.connect().await?;
         let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
