@@ -1,6 +1,5 @@
 //! The leg that no consumer waits for: called, collected, scored, dropped.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -12,11 +11,11 @@ use super::capture::Capture;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::scoring::Complete;
-use super::tee::CopyFate;
+use super::tee::{CopyFate, LegBody};
 use super::worker::Worker;
 use crate::score::Score;
 use crate::skip::Skip;
-use crate::upstream::UpstreamError;
+use crate::upstream::{AnswerBody, UpstreamError};
 
 /// A whole answer of a shadow, scored: its head as it came, and its content as far as it was kept.
 pub(super) struct Collected {
@@ -36,41 +35,48 @@ impl Shadow {
     pub(super) fn start(mut self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
         let presence = Presence::new(worker, &self.leg);
         let due = begun + self.leg.timeout();
-        tokio::task::spawn_local(async move {
-            let worker = Rc::clone(&presence.worker);
-            let streams = Cell::new(false);
-            let collecting = collect(&worker, &mut self.leg, due, &streams);
-            match tokio::time::timeout_at(due.into(), collecting).await {
-                Ok(Ok(collected)) => hand_over(&worker, collected, listener),
-                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
-                // Its head came in time, and nobody can say that more should have come.
-                Err(_) if streams.get() => self.leg.pair.skip(Skip::NotMirrorable),
-                Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
+        // In a box: tasks are moved about while they are made and when they end.
+        tokio::task::spawn_local(Box::pin(async move {
+            match self.leg.call(due).await {
+                Ok(answering) => self.collect(&presence.worker, answering, due, listener).await,
+                Err(error) => fail(&self.leg, self.fate.as_ref(), &error),
             }
             drop(presence);
-        });
+        }));
+    }
+
+    /// Reads the answer to its end.
+    async fn collect(
+        &self,
+        worker: &Worker,
+        Answering { response, head }: Answering,
+        due: Instant,
+        listener: Option<oneshot::Sender<Collected>>,
+    ) {
+        let (parts, mut body) = response.into_parts();
+        let mut capture = Capture::new(worker, &self.leg.pair);
+        match tokio::time::timeout_at(due.into(), read(&mut body, &mut capture)).await {
+            Ok(Ok(())) => {
+                let complete = Complete { pair: Rc::clone(&self.leg.pair), backend: self.leg.backend, head, capture };
+                hand_over(worker, Collected { head: parts, complete }, listener);
+            }
+            Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
+            // Its head came in time, and nobody can say that more should have come.
+            Err(_) if head.may_stream => self.leg.pair.skip(Skip::NotMirrorable),
+            Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
+        }
     }
 }
 
-async fn collect(
-    worker: &Worker,
-    leg: &mut Leg,
-    due: Instant,
-    streams: &Cell<bool>,
-) -> Result<Collected, UpstreamError> {
-    let Answering { response, head } = leg.call(due).await?;
-    streams.set(head.may_stream);
-    let (parts, mut body) = response.into_parts();
-    let mut capture = Capture::new(worker, &leg.pair);
-    // What cannot be kept cannot be scored, so there is nothing to wait for.
+/// What cannot be kept cannot be scored, so there is nothing to wait for.
+async fn read(body: &mut AnswerBody<LegBody>, capture: &mut Capture) -> Result<(), UpstreamError> {
     while let Some(frame) = body.frame().await {
         capture.frame(&frame?);
         if capture.pieces().is_none() {
             break;
         }
     }
-    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
-    Ok(Collected { head: parts, complete })
+    Ok(())
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
