@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::header::{HeaderName, UPGRADE};
 use http::{HeaderValue, Method, Request, Uri, request};
 
-use super::head::retain;
+use super::head;
 use super::interim::Listener;
 use super::tee::LegBody;
 use super::trace;
@@ -80,7 +80,7 @@ impl Recipe<LegBody> for Draft {
         if self.role != Role::Primary {
             head.headers.insert(ROLE, HeaderValue::from_static(self.role.as_str()));
         }
-        self.offer = head.headers.get(UPGRADE).cloned();
+        self.offer = head::all(&head.headers, &UPGRADE).next().cloned();
         let mut request = Request::from_parts(head, body);
         if let Some(listener) = &self.listener {
             listener.attach(&mut request);
@@ -91,7 +91,7 @@ impl Recipe<LegBody> for Draft {
 
 fn map(head: &mut request::Parts, mapping: &RequestMapping, route: &Route) {
     if !mapping.remove.is_empty() {
-        retain(&mut head.headers, |name| !mapping.remove.contains(name));
+        head::retain(&mut head.headers, |name| !mapping.remove.contains(name));
     }
     for (name, source) in &mapping.set {
         head.headers.insert(name, source.value().clone());

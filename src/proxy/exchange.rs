@@ -81,7 +81,7 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
         Err(reason) => return refused(account, reason, head.version),
     };
     let rule = &view.live.deployment.forwarded;
-    let client = forwarded::record(&mut head.headers, rule, peer.address.ip(), peer.is_secure);
+    let client = forwarded::record(&mut head.headers, rule, &peer);
     let mut asked =
         Asked { worker: &worker, view: &view, target, route, begun, line: peer.line, open: (account, admission) };
     let legs = match probe {

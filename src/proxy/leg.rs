@@ -15,6 +15,7 @@ use super::upgrade;
 use super::view::Target;
 use crate::backend::Backend;
 use crate::config::Fault;
+use crate::score::is_grpc;
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -71,13 +72,14 @@ impl Leg {
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
+            let is_grpc = is_grpc(response.headers());
             let head = Head {
                 method: self.draft.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers()),
+                headers: Head::headers(response.headers(), is_grpc),
                 latency,
-                may_stream: may_stream(response.headers()),
+                may_stream: may_stream(response.headers(), is_grpc),
             };
             Answering { response, head }
         })

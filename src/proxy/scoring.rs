@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
+use super::head;
 use super::pair::Pair;
 use crate::backend::Backend;
-use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
+use crate::score::{Answer, Finding, GRPC_STATUS};
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
@@ -35,12 +36,12 @@ pub(super) struct Head {
 
 impl Head {
     /// Of an answer's headers, those that scoring reads.
-    pub(super) fn headers(of: &HeaderMap) -> HeaderMap {
+    pub(super) fn headers(of: &HeaderMap, is_grpc: bool) -> HeaderMap {
         let mut kept = HeaderMap::new();
-        for value in of.get_all(CONTENT_ENCODING) {
+        for value in head::all(of, &CONTENT_ENCODING) {
             kept.append(CONTENT_ENCODING, value.clone());
         }
-        if is_grpc(of) {
+        if is_grpc {
             for name in [CONTENT_TYPE, GRPC_STATUS] {
                 kept.extend(of.get(&name).map(|value| (name, value.clone())));
             }
@@ -51,8 +52,8 @@ impl Head {
 
 /// Whether an answer may go on for ever: events, and gRPC calls, whose kind nobody can tell from the outside. Not one
 /// that is over with its head.
-pub(super) fn may_stream(headers: &HeaderMap) -> bool {
-    if is_grpc(headers) {
+pub(super) fn may_stream(headers: &HeaderMap, is_grpc: bool) -> bool {
+    if is_grpc {
         return !headers.contains_key(GRPC_STATUS);
     }
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();

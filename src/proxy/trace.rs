@@ -6,11 +6,13 @@
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+use super::head;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Names the leg as the parent of whatever its backend does.
 pub(super) fn step(headers: &mut HeaderMap, span: u64) {
-    let mut values = headers.get_all(TRACEPARENT).iter();
+    let mut values = head::all(headers, &TRACEPARENT);
     let (Some(value), None) = (values.next(), values.next()) else { return };
     if let Some(child) = child(value.as_bytes(), span).and_then(|child| HeaderValue::from_str(&child).ok()) {
         headers.insert(TRACEPARENT, child);
