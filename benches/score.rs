@@ -43,6 +43,7 @@ fn probe(bencher: Bencher<'_, '_>, items: usize) {
         trailers: None,
         body: Body::Kept(&body),
         head_latency: std::time::Duration::ZERO,
+        unmapped: false,
     };
     bencher.counter(BytesCount::new(body[0].len())).bench_local(|| scorer.score(black_box(&answer), 1 << 20));
 }

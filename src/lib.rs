@@ -11,10 +11,10 @@
 //!
 //! | floor | modules | what they are |
 //! | --- | --- | --- |
-//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`condition`] [`cap`] [`random`] | words |
+//! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`condition`] [`cap`] [`random`] [`unstudied`] | words |
 //! | 1 | [`bucket`] [`score`] [`gate`] | rules: pure, time is an argument |
 //! | 2 | [`config`] | as written, validated, live, watched |
-//! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] | adapters; siblings do not know each other |
+//! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] [`probing`] [`study`] | adapters; siblings do not know each other |
 //! | 4 | [`proxy`] [`control`] [`admin`] | flows; they meet through the live configuration, the tally and the console |
 //! | | [`app`] [`cli`] | putting it together; the command line |
 //!
@@ -49,6 +49,7 @@ pub mod gate;
 pub mod hit_rate;
 pub mod outcome;
 pub mod percent;
+pub mod probing;
 pub mod proxy;
 pub mod random;
 pub mod refusal;
@@ -59,5 +60,7 @@ pub mod server;
 pub mod skip;
 pub mod stage;
 pub mod store;
+pub mod study;
 pub mod telemetry;
+pub mod unstudied;
 pub mod upstream;

@@ -18,6 +18,8 @@ pub enum Skip {
     Memory,
     /// The body outgrew `shadow_backlog` before the backend took any of it.
     BodyTooLarge,
+    /// The body could not be mapped to what the backend wants: the mapping fails on it, or it is no JSON.
+    Unmappable,
     /// The backend fell behind the body by more than `shadow_backlog`.
     TooSlow,
     /// The consumer left before its request was complete.
@@ -28,7 +30,7 @@ pub enum Skip {
 
 impl Skip {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Method,
         Self::NotMirrorable,
         Self::Sample,
@@ -36,6 +38,7 @@ impl Skip {
         Self::Overload,
         Self::Memory,
         Self::BodyTooLarge,
+        Self::Unmappable,
         Self::TooSlow,
         Self::Aborted,
         Self::Shutdown,
@@ -51,6 +54,7 @@ impl Skip {
             Self::Overload => "overload",
             Self::Memory => "memory",
             Self::BodyTooLarge => "body_too_large",
+            Self::Unmappable => "unmappable",
             Self::TooSlow => "too_slow",
             Self::Aborted => "aborted",
             Self::Shutdown => "shutdown",
@@ -59,6 +63,9 @@ impl Skip {
 
     /// Whether our own limits dropped a copy that the rollout asked for: evidence that is missing, not excused.
     pub const fn is_shed(self) -> bool {
-        matches!(self, Self::InFlight | Self::Overload | Self::Memory | Self::BodyTooLarge | Self::TooSlow)
+        matches!(
+            self,
+            Self::InFlight | Self::Overload | Self::Memory | Self::BodyTooLarge | Self::Unmappable | Self::TooSlow
+        )
     }
 }

@@ -8,9 +8,11 @@ mod lift;
 mod openapi;
 mod page;
 mod past;
+mod probe;
 mod problem;
 mod report;
 mod routes;
+mod study;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ use tower::load_shed::LoadShedLayer;
 use crate::config::Handle;
 use crate::console::Console;
 use crate::store::Reader;
+use crate::study::Findings;
 use crate::telemetry::Totals;
 use problem::Problem;
 
@@ -42,6 +45,8 @@ pub struct Admin {
     pub console: Console,
     /// What happened.
     pub ledger: Reader,
+    /// What V2's fallbacks look like, and where the answers differ.
+    pub findings: Findings,
     /// What a scrape gets.
     pub totals: Arc<Totals>,
     /// Whether the data plane accepts connections.

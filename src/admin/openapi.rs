@@ -35,6 +35,20 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/api/v1/dependencies/{name}/report", "The migration so far, with its DORA figures.", &[], JSON),
     Operation(
         "get",
+        "/api/v1/dependencies/{name}/diff",
+        "Where V1's and V2's answers differ, by field, held against how far V1 differs from itself; with suggested mappings.",
+        &["route"],
+        JSON,
+    ),
+    Operation(
+        "get",
+        "/api/v1/dependencies/{name}/samples",
+        "What V2's fallbacks look like, newest first: shapes, names and hashes; of one route, of one cause.",
+        &["route", "cause"],
+        JSON,
+    ),
+    Operation(
+        "get",
         "/api/v1/dependencies/{name}/lift",
         "Why V2 fell back in the last hour, by route, and what mending each reason would give.",
         &[],
@@ -59,6 +73,13 @@ const OPERATIONS: &[Operation] = &[
     Operation("post", "/api/v1/dependencies/{name}/rollback", "Sends everyone back to V1.", &[], JSON),
     Operation("post", "/api/v1/dependencies/{name}/drill", "Begins a drill; the status says how it goes.", &[], JSON),
     Operation("post", "/api/v1/dependencies/{name}/finish", "Whether V1 can go; a yes is recorded.", &[], JSON),
+    Operation(
+        "post",
+        "/api/v1/dependencies/{name}/probe",
+        "Asks V2 alone, step by step, and says what to mend; takes up to a minute, and is recorded.",
+        &[],
+        JSON,
+    ),
     Operation("post", "/api/v1/plan", "What would change; the body is a rollout file.", &[], JSON),
     Operation("post", "/api/v1/reload", "Reads both files again.", &[], JSON),
 ];

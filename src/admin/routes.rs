@@ -16,7 +16,7 @@ use serde_json::json;
 use super::Admin;
 use super::access::check_write;
 use super::problem::Problem;
-use super::{drill, events, finish, lift, openapi, page, past, report};
+use super::{drill, events, finish, lift, openapi, page, past, probe, report, study};
 use crate::console::{DependencyStatus, Event, Order, Preview, Status, Verb};
 use crate::telemetry::{self, expose};
 
@@ -36,11 +36,14 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/dependencies/{name}/why", get(past::why))
         .route("/api/v1/dependencies/{name}/history", get(past::history))
         .route("/api/v1/dependencies/{name}/report", get(report::report))
+        .route("/api/v1/dependencies/{name}/samples", get(study::samples))
+        .route("/api/v1/dependencies/{name}/diff", get(study::diff))
         .route("/api/v1/dependencies/{name}/lift", get(lift::lift))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/dependencies/{name}/drill", post(drill::drill))
         .route("/api/v1/dependencies/{name}/finish", post(finish::finish))
+        .route("/api/v1/dependencies/{name}/probe", post(probe::probe))
         .route("/api/v1/plan", post(plan))
         .route("/api/v1/reload", post(reload));
     for verb in Verb::ALL {

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-/// To the end of an answer.
+/// To the end of an answer, where nobody says otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest answer that is read, in bytes.
 const MOST: usize = 64 << 20;
@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] tells.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.call(Method::GET, path, Bytes::new()).await
+        self.call(Method::GET, path, Bytes::new(), PATIENCE).await
     }
 
     /// Has something done.
@@ -93,13 +93,32 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] tells.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, ClientError> {
-        self.call(Method::POST, path, body).await
+        self.call(Method::POST, path, body, PATIENCE).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+    /// As [`post`](Self::post), for what takes its time.
+    ///
+    /// # Errors
+    /// As [`ClientError`] tells.
+    pub(super) async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        self.call(Method::POST, path, body, patience).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
         let url = self.base.clone();
-        let answered = tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await;
-        let answered = answered.unwrap_or_else(|_| Err("no answer within 10 s".into()));
+        let answered = tokio::time::timeout(patience, self.exchange(method, path, body)).await;
+        let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs()).into()));
         let (status, text) = answered.map_err(|source| ClientError::Unreachable { url: url.clone(), source })?;
         if !status.is_success() {
             return Err(ClientError::Refused { status, detail: detail(status, &text) });

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::remote::{block_on, client, print_json};
 use super::{Failure, Format, Output, Remote};
 use crate::console::RouteLift;
-use crate::score::{Quadrants, Row};
+use crate::score::{Quadrants, RetryAdvice, Row};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -51,6 +51,9 @@ fn print(routes: &[RouteLift], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "{}", table(&lift.rows))?;
         }
         writeln!(out, "{}", pairs(lift.quadrants))?;
+        if let Some(retry) = &lift.retry {
+            advise(retry, out)?;
+        }
     }
     Ok(())
 }
@@ -82,6 +85,19 @@ fn pairs(quadrants: Quadrants) -> String {
         "pairs: both rich {both_rich}, only V1 {only_v1_rich}, only V2 {only_v2_rich}, neither {neither_rich}{}",
         if neither_rich > 0 { " (missing data, or a bug that V2 inherited)" } else { "" }
     )
+}
+
+fn advise(retry: &RetryAdvice, out: &mut impl Write) -> io::Result<()> {
+    let saved = retry.causes.iter().map(|it| format!("{:.0} % of {} `{}`", it.saved * 100.0, it.tried, it.cause));
+    writeln!(
+        out,
+        "2 attempts with {} ms between them would have saved {}, and given {}:",
+        retry.backoff_ms,
+        saved.collect::<Vec<_>>().join(", "),
+        percent(Some(retry.hit_rate)),
+    )?;
+    let RetryAdvice { backoff_ms, try_timeout_ms, .. } = retry;
+    writeln!(out, "  retry = {{ attempts = 2, backoff = \"{backoff_ms}ms\", try_timeout = \"{try_timeout_ms}ms\" }}")
 }
 
 fn percent(rate: Option<f64>) -> String {

@@ -4,16 +4,21 @@ mod backtest;
 pub mod check;
 mod client;
 mod demo;
+mod diff;
 mod drill;
 mod finish;
 mod history;
 mod lift;
+mod man;
 mod plan;
+mod probe;
 mod remote;
 mod report;
 mod run;
+mod samples;
 pub mod simulate;
 mod status;
+mod supervisor;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -53,7 +58,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy
     ///
-    /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once.
+    /// SIGHUP reads both files again, SIGTERM and SIGINT drain, a second one stops at once. SIGUSR2 starts this program again,
+    /// in its present version, to take over without one failed request; so does `--take-over`, by hand.
     #[command(after_help = "Example: crossfade run --config config/crossfade.toml")]
     Run(run::Run),
     /// See a whole migration, with everything it takes in this one process, on loopback ports
@@ -105,6 +111,14 @@ enum Command {
     /// Tell the migration so far: hit rates over time, steps, rollbacks, delivery figures
     #[command(after_help = "Example: crossfade report recommendations --format html > report.html")]
     Report(report::Arguments),
+    /// Ask V2 alone, step by step, and say what to mend (exit code 3: a step failed)
+    ///
+    /// DNS, TCP, TLS, ALPN, HTTP, credentials, then requests that are scored by the rules of their routes. Through a running
+    /// proxy, which records it, or with --config from this machine. Values of headers and bodies are never shown.
+    #[command(
+        after_help = "Example: crossfade probe recommendations --path /recommendations/1 --config config/crossfade.toml"
+    )]
+    Probe(probe::Arguments),
     /// Inject a fault into V2's calls for a bounded time, and tell how fast the gate sees it
     ///
     /// Refused (exit code 3) without enough traffic, or while something else is wrong; 3 as well when the fault is not detected.
@@ -125,6 +139,14 @@ enum Command {
     /// With --output json one event on a line, oldest first, for an audit.
     #[command(after_help = "Example: crossfade history recommendations --since 30d --kind rollback")]
     History(history::History),
+    /// Tell where V1's and V2's answers differ, by field, and what is only noise
+    ///
+    /// V1 is asked twice for a share of the requests: what differs between its own answers is noise.
+    #[command(after_help = "Example: crossfade diff recommendations --route list --suggest")]
+    Diff(diff::Arguments),
+    /// Show what V2's fallbacks look like: types, lengths, names and hashes, and no value that was not allowed
+    #[command(after_help = "Example: crossfade samples recommendations --cause missing")]
+    Samples(samples::Arguments),
     /// Run the gate alone: observations as JSON lines on standard input, verdicts as JSON lines on standard output
     #[command(after_help = "Example: crossfade simulate < observations.jsonl")]
     Simulate,
@@ -158,6 +180,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = "Example: crossfade man --out /usr/share/man/man1")]
+    Man(man::Arguments),
 }
 
 /// Where a running proxy is asked.
@@ -259,11 +284,14 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Rollback(said) => remote::order(&said, Verb::Rollback),
         Command::Plan(args) => plan::plan(&args),
         Command::Report(args) => report::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Drill(args) => drill::drill(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Why(args) => why::why(&args),
         Command::Lift(args) => lift::lift(&args),
         Command::History(args) => history::history(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Samples(args) => samples::run(&args),
         Command::Simulate => simulate_stdin(),
         Command::Backtest(args) => backtest::run(&args),
         Command::Bucket { keys, salt, output } => print_buckets(&salt, &keys, output.format),
@@ -272,6 +300,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut io::stdout());
             Ok(())
         }
+        Command::Man(args) => man::man(&args),
     }
 }
 

@@ -65,6 +65,9 @@ fn print_verdict(verdict: &VerdictStatus, dependency: &DependencyStatus, out: &m
         "  evidence for a promotion: {:.1} by the SLO, {:.1} by V1, {:.1} needed; for a rollback: {:.1} of {:.1}",
         evidence.log_e, evidence.log_e_pairs, evidence.log_e_need, evidence.log_r, evidence.log_r_alarm
     )?;
+    if let Some(top) = evidence.top_cause {
+        writeln!(out, "  {} of V2's fallbacks on this step: {}", share(top.share), top.cause)?;
+    }
     let route = verdict.route.as_ref().map_or_else(String::new, |route| format!(" (route {route})"));
     writeln!(out, "\ndecide\n  {} ({}){route}: {}", verdict.verdict, verdict.reason, verdict.sentence)?;
     let next = dependency.next_step.map_or_else(|| "none".to_owned(), |step| format!("{step} %"));

@@ -43,7 +43,7 @@ fn print(verdicts: &[PastVerdict], out: &mut impl Write) -> io::Result<()> {
             |rate: Option<f64>| rate.map_or_else(|| "no rate".to_owned(), |rate| format!("{:.2} %", rate * 100.0));
         writeln!(
             out,
-            "    V2 {} of {}, V1 {} of {}; promotion {:.1} and {:.1} of {:.1}; rollback {:.1} of {:.1}",
+            "    V2 {} of {}, V1 {} of {}; promotion {:.1} and {:.1} of {:.1}; rollback {:.1} of {:.1}{}",
             rate(evidence.hit_rate),
             evidence.samples,
             rate(evidence.v1_hit_rate),
@@ -53,6 +53,11 @@ fn print(verdicts: &[PastVerdict], out: &mut impl Write) -> io::Result<()> {
             evidence.log_e_need,
             evidence.log_r,
             evidence.log_r_alarm,
+            evidence.top_cause.map_or_else(String::new, |top| format!(
+                "; {:.0} % of V2's fallbacks: {}",
+                top.share * 100.0,
+                top.cause
+            )),
         )?;
     }
     Ok(())

@@ -12,11 +12,12 @@ use http::{HeaderName, HeaderValue, Method};
 use super::forwarded::Forwarded;
 use super::pattern::PathPattern;
 use super::resilience::{HealthCheck, RetryPolicy};
+use super::study::{Diff, Study};
 use super::template::PathTemplate;
 use super::tls::{EndpointTls, ServerTls};
 use super::token::Token;
 use crate::backend::Backend;
-use crate::score::Rules;
+use crate::score::{Mapping, Program, Rules};
 
 /// Everything `crossfade.toml` says; paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,10 +42,14 @@ pub struct Deployment {
     pub workers: usize,
     /// Whether answers carry `crossfade-served-by` and `crossfade-rescued`.
     pub response_headers: bool,
+    /// Whether the connections to all backends are probed at the start, and what is found is logged; default no.
+    pub startup_probe: bool,
     /// What backends are told of the consumer.
     pub forwarded: Forwarded,
     /// The caps on everything that could grow.
     pub limits: Limits,
+    /// What comparing answers and keeping samples may cost and show.
+    pub study: Study,
     /// In file order.
     pub dependencies: Vec<Arc<Dependency>>,
 }
@@ -116,8 +121,14 @@ pub struct Limits {
     pub shadow_memory: usize,
     /// Bytes of one request body that a shadow may be behind the primary.
     pub shadow_backlog: usize,
-    /// Largest answer that is scored, in bytes as sent and as decoded; a larger one is excluded as `too_large`.
+    /// Largest answer that is scored or mapped, in bytes as sent and as decoded; a larger one is excluded as `too_large`,
+    /// and a fallback if it had to be mapped.
     pub score_body: usize,
+    /// Longest time that a jq rule, or other scoring that takes long, may wait for a thread, and as long again to run. An
+    /// answer whose rule did not end is excluded as `rule`.
+    pub rule_timeout: Duration,
+    /// Bytes of all answers together that are being mapped for consumers.
+    pub map_memory: usize,
 }
 
 impl Default for Limits {
@@ -134,6 +145,8 @@ impl Default for Limits {
             shadow_memory: 64 << 20,
             shadow_backlog: 1 << 20,
             score_body: 1 << 20,
+            rule_timeout: Duration::from_millis(50),
+            map_memory: 64 << 20,
         }
     }
 }
@@ -154,7 +167,8 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// Whether nothing differs but the contents of files with secrets: what was learned of its backends still holds.
+    /// Whether nothing differs but the contents of files with secrets, and how answers are compared: what was learned of
+    /// its backends still holds.
     pub fn differs_in_secrets_only(&self, other: &Self) -> bool {
         let bare = |it: &Self| {
             let mut it = it.clone();
@@ -162,6 +176,7 @@ impl Dependency {
                 backend.request.forget_secrets();
                 backend.endpoints.iter_mut().filter_map(|it| it.tls.as_mut()).for_each(|it| it.client.forget_content());
             }
+            it.routes.iter_mut().for_each(|route| route.diff = Diff::default());
             it
         };
         bare(self) == bare(other)
@@ -204,12 +219,14 @@ pub struct BackendSpec {
     pub retry: Option<RetryPolicy>,
     /// How a consumer's request becomes a request for this backend.
     pub request: RequestMapping,
+    /// How its answers become what V1's consumers expect; `None`: they are that already. Always for V1.
+    pub response: Option<Arc<Mapping>>,
 }
 
 impl BackendSpec {
     /// Whether connections made for one serve the other: nothing differs but what is sent on them.
     pub fn is_reached_like(&self, other: &Self) -> bool {
-        let bare = |it: &Self| Self { request: RequestMapping::default(), ..it.clone() };
+        let bare = |it: &Self| Self { request: RequestMapping::default(), response: None, ..it.clone() };
         self == other || bare(self) == bare(other)
     }
 }
@@ -262,6 +279,8 @@ pub struct RequestMapping {
     pub set: Vec<(HeaderName, HeaderSource)>,
     /// Headers taken out.
     pub remove: Vec<HeaderName>,
+    /// What becomes of JSON content; `None`: unchanged.
+    pub body: Option<Program>,
 }
 
 impl RequestMapping {
@@ -327,12 +346,14 @@ pub struct Route {
     pub path: Option<PathPattern>,
     /// What counts as rich.
     pub rules: Rules,
+    /// How its answers are compared.
+    pub diff: Diff,
 }
 
 impl Route {
     /// The implied last route of every dependency: it takes what no other one takes, by the default rules.
     pub fn other() -> Self {
-        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default() }
+        Self { name: OTHER.to_owned(), methods: Vec::new(), path: None, rules: Rules::default(), diff: Diff::default() }
     }
 }
 

@@ -4,6 +4,7 @@ mod deployment;
 mod drill;
 mod forwarded;
 mod live;
+mod mapping;
 mod pattern;
 mod problem;
 mod read;
@@ -11,6 +12,7 @@ mod render;
 mod resilience;
 mod rollout;
 mod routing;
+mod study;
 mod template;
 mod tls;
 mod token;
@@ -23,6 +25,7 @@ pub use deployment::{
 pub use drill::{Drill, Fault, Struck};
 pub use forwarded::{Forwarded, ForwardedStyle, Network, NotANetwork};
 pub use live::{Handle, Live, Plan, content_hash};
+pub use mapping::retain_headers;
 pub use pattern::{Captures, PathPattern};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{
@@ -32,6 +35,7 @@ pub use read::{
 pub use resilience::{HealthCheck, RetryPolicy};
 pub use rollout::{Change, KeySource, Rollout, Rollouts};
 pub use routing::Routed;
+pub use study::{Diff, Study};
 pub use template::PathTemplate;
 pub use tls::{ClientTls, EndpointTls, ServerTls};
 pub use token::Token;

@@ -3,6 +3,8 @@
 //! A path has one reading: dots, empty segments and percent-encoding are matched literally, never decoded or removed,
 //! so that what is matched here is what the backend gets.
 
+use std::fmt;
+
 /// A pattern of a request path: literal segments, `{name}` for one segment, a final `{name...}` for the rest.
 ///
 /// `{name}` matches one segment that is not empty. `{name...}` matches everything after its slash, also nothing:
@@ -92,6 +94,11 @@ impl PathPattern {
         rest.is_none().then_some(Captures { of: Some((self, path)) })
     }
 
+    /// The one path that matches; `None` for a pattern with names.
+    pub fn literal(&self) -> Option<String> {
+        self.segments.iter().all(|segment| segment.name().is_none()).then(|| self.to_string())
+    }
+
     /// Whether a name stands in the pattern.
     pub fn captures_name(&self, name: &str) -> bool {
         self.segments.iter().any(|segment| segment.name() == Some(name))
@@ -126,6 +133,17 @@ impl PathPattern {
             }
         }
         self.segments.len() == other.segments.len()
+    }
+}
+
+/// As it was written.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Literal(text) => write!(f, "/{text}"),
+            Segment::One(name) => write!(f, "/{{{name}}}"),
+            Segment::Rest(name) => write!(f, "/{{{name}...}}"),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use crate::config::Struck;
+use crate::gate::TopCause;
 use crate::percent::Percent;
 use crate::revision::Revision;
 use crate::stage::{Phase, Stage};
@@ -192,4 +193,7 @@ pub struct Evidence {
     pub requests_needed: Option<f64>,
     /// The same in seconds.
     pub seconds_needed: Option<f64>,
+    /// Why most of V2's fallbacks on this step are such; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub top_cause: Option<TopCause>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::drill::{self, Running, Traffic};
 use super::files::{Files, Reloaded};
-use super::plane::{Control, unix_now};
+use super::plane::Control;
 use super::preview;
 use super::recording::{Now, Record};
 use super::tell::Cause;
@@ -70,7 +70,7 @@ impl Control {
     /// What would change if the rollout file had this content.
     pub(super) fn plan(&self, rollout: &str) -> Result<Vec<Preview>, String> {
         let new = self.files.try_rollouts(rollout)?;
-        let (second, unix_s) = (self.second(), unix_now());
+        let (second, unix_s) = (self.second(), self.clock.unix_s());
         let mut totals = self.totals.lock();
         let previews = self.migrations.iter().map(|migration| {
             let (name, seconds) = (migration.name(), WINDOWS[1].1 as f64);
@@ -90,10 +90,7 @@ impl Control {
             let edits = self.set_migrations(BTreeMap::new(), false);
             applied(&self.files);
             self.publish();
-            let rollouts = Arc::clone(self.files.rollouts());
-            for (index, events) in edits {
-                self.record_all(index, &events, &self.cause(&rollouts));
-            }
+            self.record_edits(edits);
         }
         self.record_failures(&reloaded);
         self.save();

@@ -74,6 +74,11 @@ impl Control {
             let config = self.config(now, saved);
             self.recorder.begin(Config { continues, ..config });
         }
+        for (dependency, migration) in self.migrations.iter().enumerate() {
+            for (route, cause, fallbacks) in migration.blamed() {
+                self.recorder.put(&Record::Blame(dependency, route, cause, fallbacks));
+            }
+        }
         let seen = self.migrations.iter().enumerate().flat_map(|(dependency, migration)| {
             migration.seen().map(move |(route, start, counts)| Seen { dependency, route, start, counts })
         });

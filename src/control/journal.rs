@@ -15,6 +15,8 @@ const KEPT: usize = 100;
 /// What happened lately, and who wants to hear of it.
 pub(super) struct Journal {
     last_id: u64,
+    /// Events up to this one are of earlier processes.
+    began_after: u64,
     kept: BTreeMap<String, VecDeque<Event>>,
     listeners: broadcast::Sender<Arc<Event>>,
     totals: Arc<Totals>,
@@ -28,14 +30,15 @@ impl Journal {
         listeners: broadcast::Sender<Arc<Event>>,
         totals: Arc<Totals>,
     ) -> Self {
-        let mut kept: BTreeMap<String, VecDeque<Event>> = BTreeMap::new();
-        for event in past {
-            let kept = kept.entry(event.dependency.clone()).or_default();
-            if kept.len() < KEPT {
-                kept.push_back(event);
-            }
-        }
-        Self { last_id, kept, listeners, totals }
+        let mut journal = Self { last_id, began_after: last_id, kept: BTreeMap::new(), listeners, totals };
+        journal.remember(past, last_id);
+        journal
+    }
+
+    /// What happened to a dependency in this process, of what is kept.
+    pub(super) fn since_start(&self, dependency: &str) -> impl Iterator<Item = EventKind> {
+        let kept = self.kept.get(dependency).into_iter().flatten();
+        kept.filter(|event| event.id > self.began_after).map(|event| event.kind)
     }
 
     /// The number of the last event.
@@ -44,12 +47,18 @@ impl Journal {
     }
 
     /// Numbers, dates, counts and keeps an event. `second` is of the clock that windows are read by.
-    pub(super) fn add(&mut self, mut event: Event, rolled_back: Option<&'static str>, second: u64) -> Event {
+    pub(super) fn add(&mut self, event: Event, rolled_back: Option<&'static str>, second: u64) -> Event {
+        let event = self.expect(event);
+        self.count(&event, rolled_back, second);
+        log(&event);
+        event
+    }
+
+    /// Numbers, dates and keeps an event that happens when it is recorded, and [not before](Self::confirm).
+    pub(super) fn expect(&mut self, mut event: Event) -> Event {
         self.last_id += 1;
         event.id = self.last_id;
         event.time = Timestamp::now();
-        self.count(&event, rolled_back, second);
-        log(&event);
         let kept = self.kept.entry(event.dependency.clone()).or_default();
         kept.truncate(KEPT - 1);
         kept.push_front(event.clone());
@@ -62,10 +71,30 @@ impl Journal {
         let _ = self.listeners.send(Arc::new(event));
     }
 
-    /// Takes events back that did not happen after all.
-    pub(super) fn withdraw(&mut self, ids: &[u64]) {
-        for kept in self.kept.values_mut() {
-            kept.retain(|event| !ids.contains(&event.id));
+    /// An expected event has happened: counts it.
+    pub(super) fn confirm(&self, event: &Event, second: u64) {
+        self.count(event, None, second);
+        log(event);
+    }
+
+    /// What was expected did not happen: `instead` says in its place and under its number what did.
+    pub(super) fn replace(&mut self, instead: &Event, second: u64) {
+        self.count(instead, None, second);
+        log(instead);
+        let kept = self.kept.get_mut(&instead.dependency);
+        if let Some(old) = kept.and_then(|kept| kept.iter_mut().find(|old| old.id == instead.id)) {
+            old.clone_from(instead);
+        }
+    }
+
+    /// Events of earlier processes, newest first, that could not be read at the start. `last_id` is the highest number there.
+    pub(super) fn remember(&mut self, past: Vec<Event>, last_id: u64) {
+        self.last_id = self.last_id.max(last_id);
+        for event in past {
+            let kept = self.kept.entry(event.dependency.clone()).or_default();
+            if kept.len() < KEPT {
+                kept.push_back(event);
+            }
         }
     }
 

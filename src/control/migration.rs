@@ -1,19 +1,23 @@
 //! One dependency as the control plane sees it: what people want, the evidence, the judge, and the ladder.
 
+mod edit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use edit::plan_of;
 use serde::{Deserialize, Serialize};
 
 use super::drill::Running;
 use super::show;
 use crate::config::{self, Dependency, Rollout};
-use crate::console::{Verb, VerdictStatus};
+use crate::console::{Event, Verb, VerdictStatus};
 use crate::gate::{
     self, Counts, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict,
 };
+use crate::outcome::Cause;
 use crate::percent::Percent;
-use crate::stage::Stage;
+use crate::stage::{Phase, Stage};
 use crate::telemetry::Report;
 
 /// Ticks that the judge is behind the clock, so that what every worker saw of a tick is there before the tick is judged:
@@ -29,6 +33,8 @@ pub(super) struct Migration {
     judge: Option<Judge>,
     /// What was reported since the last tick, by route and start.
     seen: BTreeMap<(usize, u64), Counts>,
+    /// Why V2 gave fallbacks, as was reported since the last tick.
+    blamed: BTreeMap<(usize, Cause), u32>,
     /// What people were shown last.
     shown: Option<(Kind, Reason)>,
     /// A step up that is being recorded.
@@ -37,6 +43,8 @@ pub(super) struct Migration {
     cap: Option<(Percent, u64)>,
     /// A fault on purpose, under way or over.
     drill: Option<Running>,
+    /// Events of steps up that have happened, and are not counted yet.
+    happened: Vec<Event>,
 }
 
 /// A step up that the evidence supports, and that is not in force before it is recorded.
@@ -45,8 +53,8 @@ struct Rise {
     restart: Option<Restart>,
     /// The batch that records it.
     batch: u64,
-    /// Its events.
-    ids: Vec<u64>,
+    /// Its events, which happen with it.
+    events: Vec<Event>,
 }
 
 /// What a restart of the process goes on with.
@@ -62,6 +70,11 @@ impl SavedMigration {
     /// The share of keys that V2 served at most.
     pub(super) fn effective(&self) -> Percent {
         self.ladder.effective()
+    }
+
+    /// Only people lift what holds it back.
+    pub(super) fn is_latched(&self) -> bool {
+        matches!(self.ladder.phase(), Phase::RolledBack | Phase::Paused)
     }
 }
 
@@ -110,10 +123,12 @@ impl Migration {
             ladder,
             judge: None,
             seen: BTreeMap::new(),
+            blamed: BTreeMap::new(),
             shown: None,
             rise: None,
             cap: None,
             drill: None,
+            happened: Vec::new(),
         };
         migration.judge = migration.new_judge(evidence, now);
         migration.instruct(&reaction, now);
@@ -188,8 +203,14 @@ impl Migration {
     pub(super) fn observe(&mut self, report: &Report) {
         let Some(judge) = &self.judge else { return };
         if judge.route_name(report.route.index) == Some(&report.route.route) {
+            let mut failed = report.tally.cohorts().iter().filter(|(_, counts)| counts.fallback > 0);
+            let is_of_epoch = failed.all(|(start, _)| judge.is_of_epoch(*start));
             for (start, counts) in report.tally.cohorts() {
                 self.see(report.route.index, *start, counts);
+            }
+            // Causes are not reported by start: where some are of another epoch, nobody can tell which.
+            for (cause, fallbacks) in report.tally.fallbacks_of_v2().filter(|_| is_of_epoch) {
+                self.blame(report.route.index, cause, u32::try_from(fallbacks).unwrap_or(u32::MAX));
             }
         }
     }
@@ -197,6 +218,17 @@ impl Migration {
     /// Counts of requests of one route that started in one tick.
     pub(super) fn see(&mut self, route: usize, start: u64, counts: &Counts) {
         self.seen.entry((route, start)).or_default().add(counts);
+    }
+
+    /// Why V2 gave fallbacks on a route.
+    pub(super) fn blame(&mut self, route: usize, cause: Cause, fallbacks: u32) {
+        let count = self.blamed.entry((route, cause)).or_default();
+        *count = count.saturating_add(fallbacks);
+    }
+
+    /// The same since the last tick, by route.
+    pub(super) fn blamed(&self) -> impl Iterator<Item = (usize, Cause, u32)> {
+        self.blamed.iter().map(|((route, cause), fallbacks)| (*route, *cause, *fallbacks))
     }
 
     /// What the next tick will judge, in a fixed order: the same counts have to lead to the same verdict again.
@@ -212,6 +244,9 @@ impl Migration {
         for ((route, start), counts) in std::mem::take(&mut self.seen) {
             judge.observe(route, start, &counts);
         }
+        for ((route, cause), fallbacks) in std::mem::take(&mut self.blamed) {
+            judge.blame(route, cause, fallbacks);
+        }
         judge.tick(now.saturating_sub(LAG));
         let verdict = *judge.verdict();
         if matches!(verdict.kind, Kind::Freeze | Kind::Rollback) {
@@ -223,7 +258,7 @@ impl Migration {
         let evidence = self.judge.as_ref().filter(|_| !reaction.events.is_empty());
         let evidence = evidence.map(|judge| show::verdict(judge, &verdict));
         if let Some(ladder) = &rise {
-            self.rise = Some(Rise { ladder: ladder.clone(), restart: reaction.restart, batch: 0, ids: Vec::new() });
+            self.rise = Some(Rise { ladder: ladder.clone(), restart: reaction.restart, batch: 0, events: Vec::new() });
         } else {
             self.instruct(&reaction, now);
         }
@@ -252,9 +287,9 @@ impl Migration {
     }
 
     /// The proposed step up is being recorded, by these events in this batch.
-    pub(super) fn begin_rise(&mut self, batch: u64, ids: Vec<u64>) {
+    pub(super) fn begin_rise(&mut self, batch: u64, events: Vec<Event>) {
         if let Some(rise) = &mut self.rise {
-            (rise.batch, rise.ids) = (batch, ids);
+            (rise.batch, rise.events) = (batch, events);
         }
     }
 
@@ -262,24 +297,37 @@ impl Migration {
     pub(super) fn landed(&mut self, batch: u64, now: u64) -> Effect {
         let risen = self.rise.take_if(|rise| rise.batch <= batch);
         let is_free = self.cap.take_if(|(_, waits)| *waits <= batch).is_some();
-        let Some(Rise { ladder, restart, .. }) = risen else {
+        let Some(Rise { ladder, restart, events, .. }) = risen else {
             return if is_free { Effect::Freed } else { Effect::None };
         };
         self.ladder = ladder;
+        self.happened.extend(events);
         self.instruct(&Reaction { events: Vec::new(), restart }, now);
         Effect::Risen
     }
 
     /// A batch is not on the disk: the step up in it does not happen. Returns its events, which did not happen either.
-    pub(super) fn failed(&mut self, batch: u64) -> Option<Vec<u64>> {
-        self.rise.take_if(|rise| rise.batch <= batch).map(|rise| rise.ids)
+    pub(super) fn failed(&mut self, batch: u64) -> Option<Vec<Event>> {
+        self.rise.take_if(|rise| rise.batch <= batch).map(|rise| rise.events)
+    }
+
+    /// Takes over from an object for the same dependency what is not saved.
+    pub(super) fn carry_over(&mut self, old: &mut Self) {
+        self.drill = old.drill.take();
+        self.happened = std::mem::take(&mut old.happened);
+    }
+
+    /// The events of steps up that have happened since this was asked last.
+    pub(super) fn take_happened(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.happened)
     }
 
     /// Something else happens while a step up is being recorded: the ladder goes up first, but nothing comes in force.
     fn settle(&mut self, now: u64) {
-        let Some(Rise { ladder, restart, batch, .. }) = self.rise.take() else { return };
+        let Some(Rise { ladder, restart, batch, events }) = self.rise.take() else { return };
         self.cap = Some((self.in_force(), batch));
         self.ladder = ladder;
+        self.happened.extend(events);
         self.instruct(&Reaction { events: Vec::new(), restart }, now);
     }
 
@@ -290,44 +338,6 @@ impl Migration {
         if self.ladder.plan().stage == Stage::Cutover && self.ladder.effective() > before {
             self.cap = Some((before, batch));
         }
-    }
-
-    /// The configuration was changed.
-    pub(super) fn edit(
-        &mut self,
-        dependency: Arc<Dependency>,
-        rollout: Option<Arc<Rollout>>,
-        now: u64,
-        unix_s: i64,
-    ) -> Vec<gate::Event> {
-        self.settle(now);
-        let touched = self.touched(&dependency, rollout.as_deref());
-        let same_entry = rollout.as_deref() == self.rollout.as_deref();
-        let same_routes = names(&dependency) == names(&self.dependency);
-        (self.dependency, self.rollout) = (dependency, rollout);
-        if same_entry && touched != Touched::Evidence {
-            return Vec::new();
-        }
-        let reaction = self.ladder.edit(plan_of(self.rollout.as_deref()), touched, unix_s);
-        if !same_routes {
-            self.seen.clear();
-        }
-        let saved = self.judge.as_ref().filter(|_| same_routes).map(Judge::save);
-        self.judge = self.new_judge(saved.as_ref(), now);
-        self.instruct(&reaction, now);
-        // Nobody changed the rollout: evidence starts anew, and that is all.
-        if same_entry { Vec::new() } else { reaction.events }
-    }
-
-    /// Where the ladder would be if the rollout entry were this one, and whether the evidence would be lost.
-    pub(super) fn if_edited(&self, rollout: Option<&Rollout>, unix_s: i64) -> (Ladder, bool) {
-        let mut ladder = self.rise.as_ref().map_or(&self.ladder, |rise| &rise.ladder).clone();
-        if rollout == self.rollout.as_deref() {
-            return (ladder, false);
-        }
-        let touched = self.touched(&self.dependency, rollout);
-        let reaction = ladder.edit(plan_of(rollout), touched, unix_s);
-        (ladder, reaction.restart.is_some() && self.judge.is_some())
     }
 
     /// Carries out what a person wants.
@@ -351,6 +361,9 @@ impl Migration {
 
     /// A new epoch begins with the next tick: requests that began in this one may have seen what was in force before.
     fn instruct(&mut self, reaction: &Reaction, now: u64) {
+        if reaction.restart.is_some() {
+            self.blamed.clear();
+        }
         if let Some(judge) = &mut self.judge {
             self.ladder.instruct(reaction, judge, now + 1);
         }
@@ -369,51 +382,8 @@ impl Migration {
         judge.set_bake(self.ladder.bake_s());
         Some(judge)
     }
-
-    fn touched(&self, dependency: &Arc<Dependency>, rollout: Option<&Rollout>) -> Touched {
-        let meaning =
-            |rollout: &Rollout| (rollout.params.as_ref().map(|params| (params.slo, params.margin)), rollout.sample);
-        let same_backends =
-            Arc::ptr_eq(&self.dependency, dependency) || self.dependency.differs_in_secrets_only(dependency);
-        let same_meaning = self.rollout.as_deref().map(meaning) == rollout.map(meaning);
-        let goes_on = self.rollout.as_deref().map(|rollout| rollout.stage.pairs())
-            == rollout.map(|rollout| rollout.stage.pairs());
-        if !same_backends || (goes_on && !same_meaning) {
-            Touched::Evidence
-        } else if plan_of(self.rollout.as_deref()) == plan_of(rollout) {
-            Touched::Entry
-        } else {
-            Touched::Plan
-        }
-    }
 }
 
 fn names(dependency: &Dependency) -> Vec<String> {
     dependency.routes.iter().map(|route| route.name.clone()).collect()
-}
-
-/// A rollout entry as the ladder sees it; without an entry the stage is `off`.
-fn plan_of(rollout: Option<&Rollout>) -> gate::Plan {
-    let Some(rollout) = rollout else {
-        return gate::Plan {
-            stage: Stage::Off,
-            ceiling: Percent::ZERO,
-            steps: Vec::new(),
-            bake_s: Vec::new(),
-            approve: Vec::new(),
-            rollback_to: gate::RollbackTo::Zero,
-            mode: gate::Mode::Enforce,
-            freeze: Vec::new(),
-        };
-    };
-    gate::Plan {
-        stage: rollout.stage,
-        ceiling: rollout.ceiling,
-        steps: rollout.steps.clone(),
-        bake_s: rollout.bake.iter().map(std::time::Duration::as_secs_f64).collect(),
-        approve: rollout.approve.clone(),
-        rollback_to: rollout.rollback_to,
-        mode: rollout.mode,
-        freeze: rollout.freeze.clone(),
-    }
 }

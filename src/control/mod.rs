@@ -1,6 +1,8 @@
 //! The control plane: ten times a second it takes the workers' reports, judges, publishes, and records.
 
+mod adopt;
 mod asks;
+mod clock;
 mod drill;
 mod files;
 mod fit;

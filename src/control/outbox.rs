@@ -5,12 +5,12 @@
 //! later one, [has landed](Outbox::landed).
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::console::{Event, PastVerdict};
-use crate::store::{Batch, Block, Ledger};
+use crate::store::{Batch, Block, Found, Ledger, NotWritten, Receipt};
 
 /// Records of each kind that wait at most; beyond that the oldest is lost, and counted.
 const MOST_WAITING: usize = 20_000;
@@ -70,7 +70,7 @@ pub(super) struct Outbox {
     /// The next batch is due at once, and has the state.
     is_urgent: bool,
     /// The batch at the disk, and since when.
-    flying: Option<(oneshot::Receiver<Result<(), String>>, Instant)>,
+    flying: Option<(Receipt, Instant)>,
     /// Of the last batch that was sent.
     number: u64,
     trouble: Option<String>,
@@ -82,7 +82,9 @@ pub(super) struct Outbox {
 pub(super) struct Landed {
     pub(super) number: u64,
     /// The events in it, if it was written.
-    pub(super) written: Result<Vec<Event>, String>,
+    pub(super) written: Option<Vec<Event>>,
+    /// What the ledger holds that nobody knew: it could not be read at the start.
+    pub(super) found: Option<Box<Found>>,
 }
 
 impl Outbox {
@@ -127,9 +129,11 @@ impl Outbox {
         self.number + 1
     }
 
-    /// Takes events back that were put in, and are not written.
-    pub(super) fn withdraw(&mut self, ids: &[u64]) {
-        self.events.records.retain(|event| !ids.contains(&event.id));
+    /// Puts an event in the place of one that was put in, and is not known to be written.
+    pub(super) fn replace(&mut self, event: Event) {
+        if let Some(old) = self.events.records.iter_mut().find(|old| old.id == event.id) {
+            *old = event;
+        }
     }
 
     /// What stands in the way of writing, if anything.
@@ -143,6 +147,12 @@ impl Outbox {
     pub(super) fn waiting_and_lost(&self) -> (u64, u64) {
         let waiting = self.events.records.len() + self.verdicts.records.len() + self.minutes.records.len();
         (waiting as u64, self.lost)
+    }
+
+    /// A batch is at the disk.
+    #[cfg(test)]
+    pub(super) const fn is_flying(&self) -> bool {
+        self.flying.is_some()
     }
 
     /// Whether the next batch is due, and the disk is free.
@@ -177,7 +187,7 @@ impl Outbox {
         match self.ledger.write(batch) {
             Ok(receipt) => self.flying = Some((receipt, Instant::now())),
             Err(_) => {
-                self.land(&Err("the ledger's thread does not take anything".to_owned()));
+                self.land(Some("the ledger's thread does not take anything"), true);
             }
         }
     }
@@ -188,18 +198,25 @@ impl Outbox {
     /// Nothing is lost: the batch is still at the disk.
     pub(super) async fn landed(&mut self) -> Landed {
         let Some((receipt, _)) = &mut self.flying else { return std::future::pending().await };
-        let written = receipt.await.unwrap_or_else(|_| Err("the ledger's thread has ended".to_owned()));
-        let events = self.land(&written);
-        Landed { number: self.number, written: written.map(|()| events) }
+        let written = receipt.await;
+        let (reason, found) = match written {
+            Ok(Ok(())) => (None, None),
+            Ok(Err(NotWritten::Failed(reason))) => (Some(reason), None),
+            Ok(Err(NotWritten::Found(found))) => (None, Some(found)),
+            Err(_) => (Some("the ledger's thread has ended".to_owned()), None),
+        };
+        let is_written = reason.is_none() && found.is_none();
+        let events = self.land(reason.as_deref(), !is_written);
+        Landed { number: self.number, written: is_written.then_some(events), found }
     }
 
-    fn land(&mut self, written: &Result<(), String>) -> Vec<Event> {
+    /// The disk is free again: it gave this reason for not writing, if any. What is not written is sent again.
+    fn land(&mut self, trouble: Option<&str>, again: bool) -> Vec<Event> {
         self.flying = None;
-        if let Err(error) = written {
+        if let Some(error) = trouble {
             if self.trouble.is_none() {
                 tracing::error!("the ledger cannot be written, nothing is promoted until it can: {error}");
             }
-            self.is_urgent = true;
             self.retry_at = Some(Instant::now() + RETRY);
         } else {
             if self.trouble.is_some() {
@@ -207,10 +224,11 @@ impl Outbox {
             }
             self.retry_at = None;
         }
-        self.trouble = written.as_ref().err().cloned();
-        self.verdicts.land(written.is_ok());
-        self.minutes.land(written.is_ok());
-        self.blocks.land(written.is_ok());
-        self.events.land(written.is_ok())
+        self.trouble = trouble.map(str::to_owned);
+        self.is_urgent |= again;
+        self.verdicts.land(!again);
+        self.minutes.land(!again);
+        self.blocks.land(!again);
+        self.events.land(!again)
     }
 }

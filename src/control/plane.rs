@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::clock::{Clock, TICK};
 use super::files::Files;
 use super::journal::Journal;
 use super::migration::{Effect, Migration};
@@ -17,15 +18,13 @@ use super::recorder::Recorder;
 use super::recording::{Now, Record};
 use super::show;
 use super::state::{self, Saved};
-use super::tell::Cause;
+use super::tell::{self, Cause};
 use crate::config::{Dependency, Handle, Live, Problems};
 use crate::console::{Desk, Status};
 use crate::revision::Revision;
-use crate::store::{DataDir, Ledger, LedgerError, Reader};
+use crate::store::{DataDir, Found, Ledger, LedgerError, Reader};
 use crate::telemetry::{LedgerTotals, Report, Totals};
 
-/// The time between two looks of the judge.
-const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks of people: gauges, status, windows.
 const SHOW_EACH: u64 = 5;
 /// Ticks between two saves of evidence; what the gate allows is saved at once.
@@ -53,9 +52,7 @@ pub struct Control {
     pub(super) last_verdict: u64,
     /// Those who asked for something, and are told once it is recorded.
     pub(super) promises: Vec<Promise>,
-    pub(super) origin: Instant,
-    /// Nobody else writes there while this is held.
-    pub(super) _data_dir: DataDir,
+    pub(super) clock: Clock,
 }
 
 /// An answer that is given when a batch is on the disk; or without it, when that takes too long.
@@ -80,13 +77,24 @@ impl Control {
     /// # Errors
     /// As [`OpenError`] tells.
     pub async fn open(
-        mut files: Files,
+        files: Files,
         data_dir: DataDir,
         desk: Desk,
         totals: Arc<Totals>,
-        origin: Instant,
+        origin: std::time::Instant,
     ) -> Result<Self, OpenError> {
-        let (ledger, found) = Ledger::open(&data_dir).map_err(OpenError::Ledger)?;
+        let opened = Ledger::open(&data_dir).map_err(OpenError::Ledger)?;
+        Self::begin(files, opened, desk, totals, Clock::since(origin)).await
+    }
+
+    /// The same with a ledger that is open.
+    pub(super) async fn begin(
+        mut files: Files,
+        (ledger, found): (Ledger, Found),
+        desk: Desk,
+        totals: Arc<Totals>,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         let saved = found.state.as_deref().and_then(state::read);
         let last_good = saved.as_ref().map(|saved| saved.rollout.as_str());
         let reloaded = files.open_rollout(last_good).map_err(OpenError::Rollout)?;
@@ -99,7 +107,8 @@ impl Control {
         });
         let reader = ledger.reader();
         let last_event = state::first_numbers_after(found.last_event.max(saved.last_event), &found);
-        let record = Journal::new(last_event, state::past_events(&reader), desk.events.clone(), Arc::clone(&totals));
+        let past = state::past_events(&found.past);
+        let record = Journal::new(last_event, past, desk.events.clone(), Arc::clone(&totals));
         let revision = files.revision(saved.revision);
         let mut control = Self {
             files,
@@ -116,11 +125,11 @@ impl Control {
             ledger: reader,
             last_verdict: state::first_numbers_after(found.last_verdict, &found),
             promises: Vec::new(),
-            origin,
-            _data_dir: data_dir,
+            clock,
         };
         control.count_reload(&reloaded);
-        control.set_migrations(saved.migrations, true);
+        let edits = control.set_migrations(saved.migrations, true);
+        control.record_edits(edits);
         control.save();
         // A disk that does not answer holds up nothing but what has to be recorded first.
         if let Ok(landed) = tokio::time::timeout(PROMISE, control.outbox.landed()).await {
@@ -187,7 +196,7 @@ impl Control {
             loop {
                 self.pump();
                 let landed = self.outbox.landed().await;
-                let is_last = landed.number >= last || landed.written.is_err();
+                let is_last = landed.number >= last || (landed.written.is_none() && landed.found.is_none());
                 self.land(landed);
                 if is_last {
                     break;
@@ -200,26 +209,37 @@ impl Control {
     }
 
     /// A batch is on the disk, or is not.
-    fn land(&mut self, Landed { number, written }: Landed) {
-        if let Ok(events) = written {
+    pub(super) fn land(&mut self, Landed { number, written, found }: Landed) {
+        if let Some(events) = written {
             self.take_effect(number);
             for event in events {
                 self.record.announce(event);
             }
         } else {
-            let mut ids = Vec::new();
-            for (index, migration) in self.migrations.iter_mut().enumerate() {
-                if let Some(withdrawn) = migration.failed(number) {
-                    self.recorder.put(&Record::Fell(index));
-                    ids.extend(withdrawn);
-                }
-            }
-            self.outbox.withdraw(&ids);
-            self.record.withdraw(&ids);
+            self.withdraw_rises(number);
             self.show();
+        }
+        if let Some(found) = found {
+            self.adopt(&found);
         }
         self.keep_promises(|promise| promise.batch <= number);
         self.pump();
+    }
+
+    /// Steps up that could not be recorded do not happen. Their events have numbers, which say so now: a gap would look like
+    /// a loss, and nobody knows what of the batch is on the disk.
+    fn withdraw_rises(&mut self, batch: u64) {
+        let why = self.outbox.trouble().unwrap_or_else(|| "it was just opened again".to_owned());
+        let second = self.second();
+        for (index, migration) in self.migrations.iter_mut().enumerate() {
+            let Some(events) = migration.failed(batch) else { continue };
+            self.recorder.put(&Record::Fell(index));
+            for event in events {
+                let instead = tell::not_risen(event, &why);
+                self.record.replace(&instead, second);
+                self.outbox.replace(instead);
+            }
+        }
     }
 
     /// What waited for this batch is in force.
@@ -255,7 +275,7 @@ impl Control {
         self.save();
     }
 
-    fn take(&mut self, reports: &[Report]) {
+    pub(super) fn take(&mut self, reports: &[Report]) {
         let second = self.second();
         let mut totals = self.totals.lock();
         for report in reports {
@@ -267,7 +287,7 @@ impl Control {
         }
     }
 
-    fn tick(&mut self, beats: u64) {
+    pub(super) fn tick(&mut self, beats: u64) {
         let moment = self.moment();
         let unix_s = moment.unix_s;
         let may_rise = self.outbox.trouble().is_none();
@@ -309,16 +329,18 @@ impl Control {
         let rollouts = Arc::clone(self.files.rollouts());
         let cause = Cause { evidence: outcome.evidence, ..self.cause(&rollouts) };
         let batch = self.outbox.next();
-        let told = self.record_all(index, &outcome.events, &cause);
         if outcome.rise.is_some() {
-            self.migrations[index].begin_rise(batch, told.iter().map(|event| event.id).collect());
+            let told = self.record_rise(index, &outcome.events, &cause);
+            self.migrations[index].begin_rise(batch, told);
+        } else {
+            self.record_all(index, &outcome.events, &cause);
         }
         self.save();
         self.show();
     }
 
     pub(super) fn moment(&self) -> Now {
-        Now { tick: self.now(), unix_s: unix_now() }
+        self.clock.now()
     }
 
     /// Puts in force what files and ladders say; each request from now on sees all of it.
@@ -352,7 +374,10 @@ impl Control {
 
     /// Puts together what people and Prometheus see.
     pub(super) fn show(&mut self) {
-        let (second, unix_s) = (self.second(), unix_now());
+        let (second, unix_s) = (self.second(), self.clock.unix_s());
+        for event in self.migrations.iter_mut().flat_map(Migration::take_happened) {
+            self.record.confirm(&event, second);
+        }
         let mut totals = self.totals.lock();
         let ((waiting, lost), trouble) = (self.outbox.waiting_and_lost(), self.outbox.trouble());
         totals.ledger = Some(LedgerTotals { is_writable: trouble.is_none(), waiting, lost });
@@ -372,15 +397,7 @@ impl Control {
         }));
     }
 
-    fn now(&self) -> u64 {
-        self.origin.elapsed().as_millis() as u64 / TICK.as_millis() as u64
-    }
-
     pub(super) fn second(&self) -> u64 {
-        self.origin.elapsed().as_secs()
+        self.clock.second()
     }
-}
-
-pub(super) fn unix_now() -> i64 {
-    Timestamp::now().as_second()
 }

@@ -9,6 +9,7 @@ use super::migration::SavedMigration;
 use crate::config::Dependency;
 use crate::console::Verb;
 use crate::gate::Counts;
+use crate::outcome::Cause;
 
 /// The counts of requests of one route that started in the same tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub(super) enum Record {
     Begin(Config),
     /// The files were changed.
     Edit(Config),
+    /// Why V2 gave so many fallbacks on a route, as was reported before the tick that follows: dependency, route, cause, count.
+    Blame(usize, usize, Cause, u32),
     /// A tick, before it is judged; whether a step up could have been recorded.
     Tick(Now, bool, Vec<Seen>),
     /// A person's verb for a dependency.
@@ -91,6 +94,7 @@ const RISEN: u8 = 6;
 const FELL: u8 = 7;
 const VERDICT: u8 = 8;
 const FORGOTTEN: u8 = 9;
+const BLAME: u8 = 10;
 
 /// Appends a record; `last` is the time of the last tick.
 pub(super) fn write(record: &Record, last: &mut Now, to: &mut Vec<u8>) {
@@ -104,6 +108,13 @@ pub(super) fn write(record: &Record, last: &mut Now, to: &mut Vec<u8>) {
             for seen in seen {
                 counts(seen, now.tick, to);
             }
+        }
+        Record::Blame(dependency, route, cause, fallbacks) => {
+            to.push(BLAME);
+            number(*dependency as u64, to);
+            number(*route as u64, to);
+            to.push(*cause as u8);
+            number((*fallbacks).into(), to);
         }
         Record::Order(now, dependency, verb) => {
             to.push(ORDER);
@@ -283,6 +294,11 @@ impl Iterator for Records<'_> {
             }
             RISEN => Record::Risen(self.time()?, self.index()?),
             FORGOTTEN => Record::Forgotten(self.time()?, self.index()?),
+            BLAME => {
+                let (dependency, route, cause) = (self.index()?, self.index()?, self.byte()?);
+                let cause = *Cause::ALL.get(usize::from(cause))?;
+                Record::Blame(dependency, route, cause, u32::try_from(self.number()?).ok()?)
+            }
             FELL => Record::Fell(self.index()?),
             VERDICT => Record::Verdict(self.index()?, String::from_utf8(self.text()?.to_vec()).ok()?),
             _ => return None,

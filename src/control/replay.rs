@@ -138,6 +138,11 @@ impl<'a> Replay<'a> {
             Record::Begin(config) if config.continues && self.has_begun => {}
             Record::Begin(config) => self.begin(config)?,
             Record::Edit(config) => self.edit(config)?,
+            Record::Blame(index, route, cause, fallbacks) => {
+                if let Some(it) = self.dependencies.get_mut(*index) {
+                    it.migration.blame(*route, *cause, *fallbacks);
+                }
+            }
             Record::Tick(now, may_rise, seen) => self.tick(*now, *may_rise, seen),
             Record::Order(now, index, verb) => {
                 if let Some(it) = self.dependencies.get_mut(*index) {

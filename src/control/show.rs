@@ -87,6 +87,7 @@ pub(super) fn verdict(judge: &Judge, verdict: &Verdict) -> VerdictStatus {
             bake_left_s: evidence.bake_left_s,
             requests_needed: evidence.requests_needed,
             seconds_needed: evidence.seconds_needed,
+            top_cause: evidence.top_cause,
         },
     }
 }

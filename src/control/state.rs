@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::migration::SavedMigration;
 use crate::console::Event;
 use crate::revision::Revision;
-use crate::store::{Found, Reader};
-
-/// Events of earlier processes that are read at the start.
-const PAST: usize = 1000;
+use crate::store::Found;
 
 /// What survives the process.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,21 +35,13 @@ pub(super) fn write(state: &Saved) -> Vec<u8> {
     serde_json::to_vec(state).expect("plain data can always be written as JSON")
 }
 
-/// The last events of the ledger, newest first.
-pub(super) fn past_events(ledger: &Reader) -> Vec<Event> {
-    let mut past = Vec::new();
-    let read = ledger.each_event_back(|_, event| {
-        past.extend(serde_json::from_slice::<Event>(event));
-        past.len() < PAST
-    });
-    if let Err(error) = read {
-        tracing::warn!("events of earlier processes are not shown: {error}");
-    }
-    past
+/// Events as the ledger has them; those that make no sense are left out.
+pub(super) fn past_events(past: &[Vec<u8>]) -> Vec<Event> {
+    past.iter().filter_map(|event| serde_json::from_slice(event).ok()).collect()
 }
 
 /// Numbers go on after the last one; where that is unknown, after the microseconds of the clock, which are higher than any.
 pub(super) fn first_numbers_after(last: u64, found: &Found) -> u64 {
     let clock = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
-    if found.unavailable.is_some() { last.max(clock()) } else { last }
+    if found.unavailable.is_some() && found.state.is_none() { last.max(clock()) } else { last }
 }

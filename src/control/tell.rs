@@ -79,6 +79,13 @@ pub(super) fn note(
     }
 }
 
+/// What is said in place of an event of a step up that could not be recorded, and did not happen.
+pub(super) fn not_risen(event: Event, why: &str) -> Event {
+    let reason =
+        format!("the step from {} % to {} % did not happen, the ledger did not take it: {why}", event.from, event.to);
+    Event { kind: EventKind::Freeze, to: event.from, reason, ..event }
+}
+
 /// A file that could not be applied.
 pub(super) fn reload_failed(failure: &FileFailure, revision: Revision) -> Event {
     Event {

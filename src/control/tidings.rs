@@ -1,5 +1,7 @@
 //! What happened goes to everyone who counts, keeps or tells it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::files::Reloaded;
@@ -18,10 +20,29 @@ impl Control {
         Cause { evidence: None, order: None, change: rollouts.change.as_ref(), revision: self.revision }
     }
 
+    /// What followed from the files, by index.
+    pub(super) fn record_edits(&mut self, edits: Vec<(usize, Vec<gate::Event>)>) {
+        let rollouts = Arc::clone(self.files.rollouts());
+        for (index, events) in edits {
+            self.record_all(index, &events, &self.cause(&rollouts));
+        }
+    }
+
     pub(super) fn record_all(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Vec<Event> {
         let told = |event| (tell::event(&self.migrations[index], event, cause), tell::rollback_reason(event));
         let told: Vec<_> = events.iter().map(told).collect();
         told.into_iter().map(|(event, rolled_back)| self.record(event, rolled_back)).collect()
+    }
+
+    /// The events of a step up: they happen with it, once they are recorded.
+    pub(super) fn record_rise(&mut self, index: usize, events: &[gate::Event], cause: &Cause<'_>) -> Vec<Event> {
+        let told: Vec<_> = events.iter().map(|event| tell::event(&self.migrations[index], event, cause)).collect();
+        let expect = |event| {
+            let event = self.record.expect(event);
+            self.outbox.event(event.clone());
+            event
+        };
+        told.into_iter().map(expect).collect()
     }
 
     pub(super) fn record(&mut self, event: Event, rolled_back: Option<&'static str>) -> Event {

@@ -43,7 +43,9 @@ impl<const K: usize> Watch<K> {
         Self { head_start_s, ..self }
     }
 
-    /// Without alarm from less than `blip_s` seconds of badness; 0: at once.
+    /// With a bound on how fast it may grow: from nothing to the alarm in `blip_s` seconds, less a reserve of 4.5 nats that
+    /// calm running fills up. So no alarm comes from less than `blip_s` (1 - 4.5 / ln A) seconds of badness, 71 % of `blip_s`
+    /// where A is 30 days. 0: no bound.
     #[must_use]
     pub(super) fn tolerating(self, blip_s: f64) -> Self {
         let per_second = self.alarm_s.ln() / blip_s;

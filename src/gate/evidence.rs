@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::causes::TopCause;
 use super::reading::Reading;
 use super::rules::Rules;
 use super::settings::Settings;
@@ -55,6 +56,9 @@ pub struct Evidence {
     pub requests_needed: Option<f64>,
     /// The same in seconds at the traffic of this epoch.
     pub seconds_needed: Option<f64>,
+    /// Why most of V2's fallbacks are such, as far as somebody said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub top_cause: Option<TopCause>,
 }
 
 impl Evidence {
@@ -101,6 +105,7 @@ impl Evidence {
             bake_left_s: (settings.bake_s - elapsed_s).max(0.0),
             requests_needed,
             seconds_needed: requests_needed.map(|n| n / per_second).filter(|s| s.is_finite()),
+            top_cause: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! allocate nothing; a tick costs some microsecond for a route with news, and next to nothing without.
 
 use super::attempts::{Attempts, Restart};
+use super::causes::Causes;
 use super::counts::{Counts, Sums};
 use super::evidence::Evidence;
 use super::interval::{Interval, interval};
@@ -17,6 +18,7 @@ use super::saved::{SavedEvidence, SavedRoute};
 use super::settings::Settings;
 use super::verdict::{PATIENCE_S, Standing, Verdict, View, standing};
 use crate::hit_rate::Tallied;
+use crate::outcome::Cause;
 
 /// The gate of one dependency.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Judge {
     readings: Vec<Reading>,
     /// The tick at which each route has to be read again; 0: it has news.
     due: Vec<u64>,
+    /// Why V2 gave fallbacks, by route.
+    causes: Vec<Causes>,
     /// The quiet routes together.
     other: Reading,
     mirror: Option<Mirror>,
@@ -60,6 +64,7 @@ impl Judge {
             routes: vec![route; routes],
             readings: vec![Reading::default(); routes],
             due: vec![0; routes],
+            causes: vec![Causes::default(); routes],
             names: route_names.to_vec(),
             other: Reading::default(),
             mirror: None,
@@ -96,6 +101,19 @@ impl Judge {
         }
         self.due[route] = 0;
         self.next = 0;
+    }
+
+    /// Whether a request that started in this tick counts in the running epoch.
+    pub fn is_of_epoch(&self, start_tick: u64) -> bool {
+        !self.has_begun || start_tick >= self.epoch
+    }
+
+    /// Counts why V2 gave fallbacks to requests of this epoch. It decides nothing. An unknown route is ignored.
+    pub fn blame(&mut self, route: usize, cause: Cause, fallbacks: u32) {
+        if let Some(causes) = self.causes.get_mut(route) {
+            causes.count(cause, fallbacks);
+            self.next = 0;
+        }
     }
 
     /// Time passes up to `now`. The new verdict when its kind or reason changed, else `None`.
@@ -150,7 +168,8 @@ impl Judge {
 
     /// The evidence of one route; `None` for an unknown index.
     pub fn route_evidence(&self, route: usize) -> Option<Evidence> {
-        self.readings.get(route).map(|reading| self.read(reading))
+        let reading = self.readings.get(route)?;
+        Some(self.blamed(self.read(reading), Scope::Route(route)))
     }
 
     /// Where V2's average hit rate in this epoch lies, for whoever decided. Costs some 50 microseconds.
@@ -190,6 +209,7 @@ impl Judge {
         self.now = self.now.max(now);
         self.epoch = self.now;
         self.last_outcome = None;
+        self.causes.fill(Causes::default());
         for route in &mut self.routes {
             route.restart(&self.rules, self.now);
         }
@@ -287,6 +307,7 @@ impl Judge {
             Scope::Other => self.read(&self.other),
             Scope::All => self.read_all(total),
         };
+        let evidence = self.blamed(evidence, scope);
         let kind = reason.kind();
         let is_new = (kind, reason) != (self.verdict.kind, self.verdict.reason);
         let since = if is_new { self.now } else { self.verdict.since };
@@ -296,6 +317,30 @@ impl Judge {
 
     fn read(&self, reading: &Reading) -> Evidence {
         Evidence::read(reading, &self.settings, &self.rules, self.need(), self.elapsed_s())
+    }
+
+    /// Evidence with the cause of most of its fallbacks.
+    fn blamed(&self, evidence: Evidence, scope: Scope) -> Evidence {
+        if evidence.samples == evidence.rich {
+            return evidence;
+        }
+        let mut causes = Causes::default();
+        for (at, of_route) in self.causes.iter().enumerate() {
+            let is_meant = match scope {
+                Scope::All => true,
+                Scope::Route(route) => route == at,
+                Scope::Other => self.is_quiet(&self.readings[at]),
+            };
+            if is_meant {
+                causes.add(of_route);
+            }
+        }
+        Evidence { top_cause: causes.top(), ..evidence }
+    }
+
+    fn is_quiet(&self, reading: &Reading) -> bool {
+        let samples = reading.sums.samples();
+        samples > 0 && standing(samples, self.settings.params.min_samples, self.elapsed_s()) == Standing::Quiet
     }
 
     /// All routes as one; with one route, that one.
@@ -313,10 +358,9 @@ impl Judge {
 
     fn pool_quiet_routes(&mut self) {
         self.other = Reading { phi: 1.0, blocks: u32::MAX, ..Reading::default() };
-        let (min_samples, elapsed_s) = (self.settings.params.min_samples, self.elapsed_s());
-        for reading in &self.readings {
-            let samples = reading.sums.samples();
-            if samples > 0 && standing(samples, min_samples, elapsed_s) == Standing::Quiet {
+        for at in 0..self.readings.len() {
+            let reading = &self.readings[at];
+            if self.is_quiet(reading) {
                 self.other.sums.add(&reading.sums);
                 self.other.join(reading);
                 self.other.blocks = self.other.blocks.min(reading.blocks);
@@ -360,6 +404,7 @@ impl Judge {
             elapsed_ticks: self.now - self.epoch,
             attempts: self.attempts.clone(),
             routes: self.names.iter().zip(&self.routes).map(saved).collect(),
+            causes: self.causes.clone(),
         }
     }
 
@@ -376,6 +421,11 @@ impl Judge {
         if still_holds {
             judge.epoch = now.saturating_sub(saved.elapsed_ticks);
             judge.attempts = saved.attempts.clone();
+            for (saved, causes) in saved.routes.iter().zip(&saved.causes) {
+                if let Some(at) = judge.names.iter().position(|name| *name == saved.name) {
+                    judge.causes[at] = *causes;
+                }
+            }
         }
         judge.has_begun = true;
         judge.due.fill(0);

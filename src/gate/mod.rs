@@ -14,6 +14,7 @@
 mod alarms;
 mod attempts;
 mod bets;
+mod causes;
 mod clustering;
 mod cohort;
 mod counts;
@@ -37,6 +38,7 @@ mod settings;
 mod verdict;
 
 pub use attempts::Restart;
+pub use causes::TopCause;
 pub use counts::{Counts, Sums};
 pub use event::{Event, Reaction};
 pub use evidence::Evidence;

@@ -31,7 +31,8 @@ pub struct Params {
     pub false_rollback_every_s: f64,
     /// Extra chance of an unjustified rollback at a step's start.
     pub start_risk: f64,
-    /// An outage shorter than this freezes, but does not roll back; 0: rolls back at once. Seconds.
+    /// An outage much shorter than this freezes, but does not roll back; 0: rolls back at once. Seconds. A bound on how fast
+    /// evidence against V2 may count, with a reserve, and no timer: some 0.7 of it suffice where V2 fails all of much traffic.
     pub blip_s: f64,
     /// Share of eligible requests that must have been scored.
     pub coverage: f64,

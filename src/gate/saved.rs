@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Attempts;
+use super::causes::Causes;
 use super::clustering::Clustering;
 use super::counts::Sums;
 use super::detector::Detector;
@@ -18,6 +19,9 @@ pub struct SavedEvidence {
     pub(super) elapsed_ticks: u64,
     pub(super) attempts: Attempts,
     pub(super) routes: Vec<SavedRoute>,
+    /// In the same order.
+    #[serde(default)]
+    pub(super) causes: Vec<Causes>,
 }
 
 /// The finished evidence of one route.

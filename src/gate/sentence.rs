@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::causes::TopCause;
 use super::evidence::Evidence;
 use super::interval::Interval;
 use super::judge::Judge;
-use super::reason::{Reason, Scope};
+use super::reason::{Kind, Reason, Scope};
 use super::verdict::Verdict;
 
 impl Judge {
@@ -16,7 +17,7 @@ impl Judge {
 
     /// The same for a verdict as [`super::Ladder::shown`] presents it.
     pub fn explain(&self, verdict: &Verdict) -> String {
-        let sentence = self.reason_in_words(verdict);
+        let sentence = format!("{}{}", self.reason_in_words(verdict), blame(verdict));
         match verdict.scope {
             Scope::Route(at) if self.route_name(1).is_some() => {
                 format!("route `{}`: {sentence}", self.route_name(at).unwrap_or_default())
@@ -75,6 +76,14 @@ impl Judge {
             format!("{} of the {needed} blocks are measured that tell how much misses cluster", it.blocks)
         }
     }
+}
+
+/// What to look at first, where V2 is in question.
+fn blame(verdict: &Verdict) -> String {
+    let is_in_question = matches!(verdict.kind, Kind::Rollback | Kind::Freeze)
+        || matches!(verdict.reason, Reason::RecentDrop | Reason::Undecided);
+    let top = verdict.evidence.top_cause.filter(|_| is_in_question);
+    top.map_or_else(String::new, |TopCause { cause, share }| format!("; {} of V2's fallbacks: `{cause}`", Share(share)))
 }
 
 fn coverage(it: &Evidence, needed: f64) -> String {

@@ -81,6 +81,13 @@ impl Capture {
         (!self.overflowed).then_some(&self.pieces)
     }
 
+    /// Keeps this content in place of what was kept.
+    pub(super) fn replace(&mut self, content: &Bytes) {
+        self.give_up();
+        self.size = 0;
+        self.push(content);
+    }
+
     fn give_up(&mut self) {
         self.pieces.clear();
         if self.kept > 0 {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{HeaderName, VIA};
+use http::header::{HeaderName, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
@@ -16,7 +16,6 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::capture::Capture;
-use super::draft::Draft;
 use super::forwarded;
 use super::head;
 use super::hops;
@@ -25,10 +24,13 @@ use super::leg::{Answering, Leg};
 use super::pair::Pair;
 use super::pick::{Pick, Shadowing, pick};
 use super::probe;
+use super::recast::{self, recast};
 use super::refuse;
 use super::relay::{Relay, ServedBody};
 use super::replay::{self, Replay};
 use super::rescue::{self, Choice, Held};
+use super::reshape;
+use super::sampling;
 use super::scoring::Complete;
 use super::shadow::{Collected, Shadow};
 use super::strict;
@@ -37,14 +39,14 @@ use super::upgrade;
 use super::upload::Upload;
 use super::view::{Target, View};
 use super::worker::{Admission, Worker};
-use crate::backend::Backend;
+use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
-use crate::score::Score;
+use crate::score::{Score, is_conditional};
 use crate::server::{Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::UpstreamError;
 
 const SERVED_BY: HeaderName = HeaderName::from_static("crossfade-served-by");
 const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
@@ -95,7 +97,7 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
 struct Asked<'a> {
     worker: &'a Rc<Worker>,
     view: &'a Rc<View>,
-    target: &'a Rc<Target>,
+    target: &'a Target,
     route: usize,
     begun: Instant,
     /// The consumer's connection, where HTTP/1 is spoken on it.
@@ -106,7 +108,7 @@ struct Asked<'a> {
 /// What is left to do once the shadow is on its way.
 struct Legs {
     pair: Rc<Pair>,
-    primary: Option<Leg>,
+    primary: Option<(Leg, Request<LegBody>)>,
     /// Where to hear V1's answer, if V2's may need a rescue.
     rescue: Option<oneshot::Receiver<Collected>>,
 }
@@ -116,7 +118,8 @@ impl Asked<'_> {
     fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
         let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
         self.open.0.expects(listener.expected());
-        let head = Rc::new(head::forwardable(head, !body.is_end_stream()));
+        let head = head::forwardable(head, !body.is_end_stream());
+        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
         let shadowing = self.admit_shadow(pick.shadow, pick.primary.other());
         let with_shadow = shadowing == Shadowing::Wanted;
@@ -124,48 +127,42 @@ impl Asked<'_> {
         let started = self.worker.tick(self.begun);
         let pair = Pair::new(Rc::clone(self.view), Rc::clone(route), pick.primary, with_shadow, started, excluded);
         count_eligible(shadowing, &pair);
+        if !excluded && (with_shadow || pick.primary == Backend::V2) {
+            pair.sampling().begin(self.worker, &pair, &head, with_shadow, self.begun);
+        }
+        let leg = |backend| Leg::new(self.target, &pair, backend, &method, conditional);
         if !with_shadow {
-            let body = listener.hold(whole(body, &pair));
-            let primary = self.leg(&pair, pick.primary, &head, body, Some(listener));
+            let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
+            let primary = leg(pick.primary).map(|leg| self.ask(leg, head, body, listener));
             return Legs { pair, primary, rescue: None };
         }
         let (ours, theirs, fate) = self.split(body, &pair);
+        if fate.is_none() {
+            sampling::measure_noise(self.worker, self.target, &pair, &head, self.begun);
+        }
         let mut rescue = None;
-        if let Some(leg) = self.leg(&pair, pick.primary.other(), &head, theirs, None) {
+        if let Some(leg) = leg(pick.primary.other()) {
+            let (leg, request) = self.request(leg, head.clone(), theirs);
             let (mouth, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
             rescue = ear;
-            Shadow { leg, fate }.start(self.worker, self.begun, mouth);
+            Shadow { leg, request, fate }.start(self.worker, self.begun, mouth);
         }
-        let ours = listener.hold(ours);
-        let primary = self.leg(&pair, pick.primary, &head, ours, Some(listener));
+        let primary = leg(pick.primary).map(|leg| self.ask(leg, head, ours, listener));
         Legs { pair, primary, rescue }
     }
 
     /// Makes the request for the one backend that somebody asks for by hand.
     fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
         self.open.0.is_probe();
-        let head = Rc::new(head::forwardable(head, !body.is_end_stream()));
+        let head = head::forwardable(head, !body.is_end_stream());
+        let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
         let route = &self.target.routes[self.route];
         let excluded = self.target.dependency.routes[self.route].rules.exclude.matches_request(&head.headers);
         let started = self.worker.tick(self.begun);
         let pair = Pair::probe(Rc::clone(self.view), Rc::clone(route), backend, started, excluded);
-        let body = whole(body, &pair);
-        Legs { primary: self.leg(&pair, backend, &head, body, None), pair, rescue: None }
-    }
-
-    /// One call of a backend; `listener` is who hears of its interim answers. `None` only for a V1 that was removed.
-    fn leg(
-        &self,
-        pair: &Rc<Pair>,
-        backend: Backend,
-        head: &Rc<request::Parts>,
-        body: LegBody,
-        listener: Option<Listener>,
-    ) -> Option<Leg> {
-        let part = (backend, pair.role(backend));
-        let draft = Draft::new(head, (self.target, self.route), part, self.worker.span(), listener);
-        let body = self.resendable(self.target.upstream(backend)?, &head.method, body);
-        Leg::new(self.target, pair, draft, body)
+        let leg = Leg::new(self.target, &pair, backend, &method, conditional);
+        let body = if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, &pair)) };
+        Legs { primary: leg.map(|leg| self.request(leg, head, body)), pair, rescue: None }
     }
 
     fn admit_shadow(&self, wanted: Shadowing, shadow: Backend) -> Shadowing {
@@ -190,9 +187,33 @@ impl Asked<'_> {
         (LegBody::Teed(ours), LegBody::Copy(theirs), Some(fate))
     }
 
+    /// The primary's request, whose interim answers are the consumer's.
+    fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
+        let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
+        // What is mapped is read before the backend is asked whether it wants it.
+        let body = if is_mapped { body } else { listener.hold(body) };
+        let (leg, mut request) = self.request(leg, head, body);
+        listener.attach(&mut request);
+        (leg, request)
+    }
+
+    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+        let role: Role = leg.pair.role(leg.backend);
+        let body = self.resendable(&leg, body);
+        let route = &self.target.dependency.routes[self.route];
+        // Connections outlive a changed secret: what is sent is what this revision says.
+        let spec = self.target.dependency.backend(leg.backend).unwrap_or(leg.upstream.spec());
+        let mut request = head::leg(head, body, (spec, route), role, self.worker.span());
+        if let Some(mapping) = leg.mapping() {
+            reshape::ask(request.headers_mut(), mapping);
+            leg.conditional = is_conditional(request.headers());
+        }
+        (leg, request)
+    }
+
     /// The body, kept while it is sent where the backend may have to be asked once more. Others go as they are.
-    fn resendable(&self, upstream: &Upstream<LegBody>, method: &Method, body: LegBody) -> LegBody {
-        let again = upstream.spec().retry.as_ref().is_some_and(|retry| retry.allows(method));
+    fn resendable(&self, leg: &Leg, body: LegBody) -> LegBody {
+        let again = leg.upstream.spec().retry.as_ref().is_some_and(|retry| retry.allows(&leg.method));
         if !again || body.is_end_stream() || body.size_hint().upper().is_none_or(|size| size > replay::MOST) {
             return body;
         }
@@ -207,32 +228,36 @@ impl Asked<'_> {
     /// Calls the primary and answers the consumer.
     async fn serve(self, legs: Legs) -> Response<ServedBody> {
         let Legs { pair, primary, rescue } = legs;
-        let Some(mut leg) = primary else {
+        let Some((leg, request)) = primary else {
             return answered(self.open.0, refuse::no_backend());
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let called = match leg.call(due).await {
+        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
+        let asking = async {
+            let request = recast(self.worker, &leg, request, due).await?;
+            leg.call(request, due).await
+        };
+        let called = match asking.await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return self.switch(answering, &pair, leg.offer());
+                return self.switch(answering, &pair, offer.as_ref());
             }
             called => called,
         };
-        let called = called.map(|answering| {
+        let called = called.map(|mut answering| {
             let capture = self.capture(&leg, &answering, rescue.is_some());
             let head = answering.head.clone();
             let complete = Complete { pair: Rc::clone(&pair), backend: leg.backend, head, capture };
+            if let Some(mapping) = leg.mapping().filter(|_| !complete.head.unmapped) {
+                reshape::pass(&mut answering.response, &complete, mapping);
+            }
             (answering, complete)
         });
         let Some(v1) = rescue else {
-            pair.serve(leg.backend);
-            return match called {
-                Ok((answering, complete)) => self.stream(answering, complete),
-                Err(error) => self.fail(&pair, &error),
-            };
+            return self.serve_alone(called, &pair).await;
         };
         // In a box, so that whoever needs no rescue does not carry its state.
-        match Box::pin(rescue::choose(called, &pair, v1, due)).await {
+        match Box::pin(rescue::choose(called, &pair, v1, (self.worker, due))).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);
@@ -240,6 +265,32 @@ impl Asked<'_> {
             }
             Choice::V1(held, cause) => self.serve_held(held, &pair, Backend::V1, Some(cause)),
         }
+    }
+
+    /// Serves the primary's answer, or its failure, whatever it is worth.
+    async fn serve_alone(
+        self,
+        called: Result<(Answering, Complete), UpstreamError>,
+        pair: &Pair,
+    ) -> Response<ServedBody> {
+        let error = match called {
+            Ok((answering, complete)) if complete.head.unmapped => {
+                match reshape::read(answering.response, complete, self.worker, None).await {
+                    Ok((held, complete)) => {
+                        self.worker.score_soon(complete);
+                        return self.serve_held(held, pair, pair.primary(), None);
+                    }
+                    Err(error) => error,
+                }
+            }
+            Ok((answering, complete)) => {
+                pair.serve(pair.primary());
+                return self.stream(answering, complete);
+            }
+            Err(error) => error,
+        };
+        pair.serve(pair.primary());
+        self.fail(pair, &error)
     }
 
     /// Passes on a 101, and carries what follows it. Rules cannot judge that.
@@ -270,7 +321,8 @@ impl Asked<'_> {
     /// An answer that may have to be served after it was scored is kept whatever the rules look at.
     fn capture(&self, leg: &Leg, answering: &Answering, held: bool) -> Capture {
         let (pair, scorer) = (&leg.pair, leg.pair.route().scorer(leg.backend));
-        if held || scorer.needs_body(answering.head.status, &answering.head.headers) {
+        if held || pair.sampling().wants_content() || scorer.needs_body(answering.head.status, &answering.head.headers)
+        {
             Capture::new(self.worker, pair)
         } else {
             Capture::counting(self.worker, pair)
@@ -344,11 +396,6 @@ impl Drop for Abandoned {
             self.0.score(self.0.primary(), Score::Excluded(Cause::Aborted));
         }
     }
-}
-
-/// The consumer's content, for one backend alone.
-fn whole(body: Incoming, pair: &Rc<Pair>) -> LegBody {
-    if body.is_end_stream() { LegBody::Empty } else { LegBody::Stream(Upload::new(body, pair)) }
 }
 
 fn count_eligible(shadowing: Shadowing, pair: &Pair) {

@@ -6,10 +6,17 @@ use http::header::{
     VIA,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri, Version, request};
+use http::{HeaderMap, Method, Request, Uri, Version, request};
 
 use super::strict::is_for_everybody;
-use super::upgrade;
+use super::tee::LegBody;
+use super::{trace, upgrade};
+use crate::backend::Role;
+pub(super) use crate::config::retain_headers as retain;
+use crate::config::{BackendSpec, Route};
+
+/// Marks a request that is made only to be scored.
+pub(super) const ROLE: HeaderName = HeaderName::from_static("crossfade-role");
 
 /// Headers that concern one connection whether `Connection` names them or not. `HTTP2-Settings` belongs to an upgrade that is
 /// never passed on.
@@ -50,24 +57,6 @@ type Values<'a> = std::iter::Flatten<std::option::IntoIter<GetAll<'a, HeaderValu
 /// The values of a header; at next to no cost where there are none, as it mostly is.
 pub(super) fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Values<'a> {
     has(headers, name).then(|| headers.get_all(name)).into_iter().flatten()
-}
-
-/// Keeps some headers, in their order: a map that loses an entry puts its last one in that place.
-pub(super) fn retain(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
-    if headers.keys().all(&stays) {
-        return;
-    }
-    let all = std::mem::take(headers);
-    headers.reserve(all.keys_len());
-    let mut current = None;
-    for (name, value) in all {
-        if name.is_some() {
-            current = name.filter(&stays);
-        }
-        if let Some(name) = &current {
-            headers.append(name.clone(), value);
-        }
-    }
 }
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
@@ -144,10 +133,24 @@ fn frame(headers: &mut HeaderMap, has_content: bool) {
     }
 }
 
+/// The request for one backend; `span` is what a trace knows this call by.
+pub(super) fn leg(
+    mut head: request::Parts,
+    body: LegBody,
+    (spec, route): (&BackendSpec, &Route),
+    role: Role,
+    span: u64,
+) -> Request<LegBody> {
+    trace::step(&mut head.headers, span);
+    spec.request.apply(&mut head, route);
+    if role != Role::Primary {
+        head.headers.insert(ROLE, HeaderValue::from_static(role.as_str()));
+    }
+    Request::from_parts(head, body)
+}
+
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     fn forwarded(lines: &[(&'static str, &'static str)]) -> Vec<String> {

@@ -96,8 +96,8 @@ impl Listener {
     }
 
     /// Hears the interim answers to a request.
-    pub(super) fn attach(&self, request: &mut Request<LegBody>) {
-        let (consumer, gate) = (self.consumer.clone(), self.gate.clone());
+    pub(super) fn attach(self, request: &mut Request<LegBody>) {
+        let Self { consumer, gate } = self;
         if consumer.is_none() && gate.is_none() {
             return;
         }

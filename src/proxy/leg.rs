@@ -1,21 +1,22 @@
 //! One call to one backend, timed and counted.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Response, StatusCode};
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-use super::draft::Draft;
-use super::fault;
 use super::pair::Pair;
-use super::scoring::{Head, may_stream};
+use super::scoring::{Head, kind, may_stream};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
 use super::view::Target;
+use super::{fault, head};
 use crate::backend::Backend;
 use crate::config::Fault;
-use crate::score::is_grpc;
+use crate::score::{Mapping, Program};
 use crate::upstream::{AnswerBody, Upstream, UpstreamError};
 
 /// One backend's part in one request.
@@ -23,10 +24,11 @@ pub(super) struct Leg {
     pub(super) pair: Rc<Pair>,
     pub(super) backend: Backend,
     pub(super) upstream: Rc<Upstream<LegBody>>,
-    draft: Draft,
-    body: LegBody,
+    pub(super) method: Method,
     /// The request was conditional.
-    conditional: bool,
+    pub(super) conditional: bool,
+    /// What becomes of JSON content on its way to the backend.
+    pub(super) program: Option<Program>,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -39,13 +41,18 @@ pub(super) struct Answering {
 
 impl Leg {
     /// `None` only for a V1 that was removed.
-    pub(super) fn new(target: &Target, pair: &Rc<Pair>, draft: Draft, body: LegBody) -> Option<Self> {
-        let conditional = draft.is_conditional();
-        let backend = draft.backend;
+    pub(super) fn new(
+        target: &Target,
+        pair: &Rc<Pair>,
+        backend: Backend,
+        method: &Method,
+        conditional: bool,
+    ) -> Option<Self> {
         let upstream = Rc::clone(target.upstream(backend)?);
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
-        Some(Self { pair: Rc::clone(pair), backend, upstream, draft, body, conditional, fault })
+        let program = target.dependency.backend(backend).and_then(|spec| spec.request.body.clone());
+        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, program, fault })
     }
 
     /// The backend's `timeout`.
@@ -53,33 +60,39 @@ impl Leg {
         self.upstream.spec().timeout
     }
 
-    /// What the backend was offered to switch to, if anything.
-    pub(super) const fn offer(&self) -> Option<&HeaderValue> {
-        self.draft.offer()
+    /// What makes V1's shape of the backend's answers, where they need it.
+    pub(super) fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.pair.route().scorer(self.backend).mapping()
+    }
+
+    /// Whether an answer is in V2's shape.
+    pub(super) fn maps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
     }
 
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
-    pub(super) async fn call(&mut self, due: Instant) -> Result<Answering, UpstreamError> {
+    pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
+        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
         let retrying = |what| self.pair.retrying(self.backend, what);
-        let body = std::mem::take(&mut self.body);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(&mut self.draft, body, due.into(), retrying).await,
+            Ok(()) => self.upstream.call(request, due.into(), retrying).await,
             Err(error) => Err(error),
         };
         let called = called.map(|answer| fault::after(self.fault, answer));
-        let called = called.and_then(|response| asked_for(response, self.offer())).and_then(one_length);
+        let called = called.and_then(|response| asked_for(response, offer.as_ref())).and_then(one_length);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         called.map(|response| {
-            let is_grpc = is_grpc(response.headers());
             let head = Head {
-                method: self.draft.method.clone(),
+                method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers(), is_grpc),
+                headers: Head::headers(response.headers(), self.pair.allowed_headers()),
+                kind: kind(response.headers()),
                 latency,
-                may_stream: may_stream(response.headers(), is_grpc),
+                may_stream: may_stream(response.headers()),
+                unmapped: self.maps(response.status(), response.headers()),
             };
             Answering { response, head }
         })

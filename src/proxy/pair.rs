@@ -7,6 +7,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use http::HeaderName;
+
+use super::sampling::{self, Sampling};
 use super::view::{RouteView, View};
 use crate::backend::{Backend, Role};
 use crate::config::Limits;
@@ -44,6 +47,8 @@ pub(super) struct Pair {
     probe: bool,
     /// Why the first try failed, where there may have been others.
     first_failed: Cell<[Option<Cause>; 2]>,
+    /// What is worth a second look.
+    sampling: Sampling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +69,7 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        let pair = Self::begun(view, route, primary, started, excluded);
+        let pair = Self::begun(view, route, primary, started, (excluded, false));
         if with_shadow {
             pair.legs.borrow_mut()[primary.other() as usize] = Leg::Pending;
         }
@@ -82,15 +87,17 @@ impl Pair {
         started: u64,
         excluded: bool,
     ) -> Rc<Self> {
-        Rc::new(Self {
-            withdrawn: Cell::new(true),
-            probe: true,
-            ..Self::begun(view, route, backend, started, excluded)
-        })
+        Rc::new(Self::begun(view, route, backend, started, (excluded, true)))
     }
 
     /// The primary is called, and nobody else.
-    fn begun(view: Rc<View>, route: Rc<RouteView>, primary: Backend, started: u64, excluded: bool) -> Self {
+    fn begun(
+        view: Rc<View>,
+        route: Rc<RouteView>,
+        primary: Backend,
+        started: u64,
+        (excluded, probe): (bool, bool),
+    ) -> Self {
         let mut legs = [Leg::NotCalled; 2];
         legs[primary as usize] = Leg::Pending;
         Self {
@@ -106,10 +113,26 @@ impl Pair {
             consumer_is_slow: Cell::new(false),
             owes_content: Cell::new(false),
             streams: Cell::new(false),
-            withdrawn: Cell::new(false),
-            probe: false,
+            withdrawn: Cell::new(probe),
+            probe,
             first_failed: Cell::new([None; 2]),
+            sampling: Sampling::default(),
         }
+    }
+
+    /// What is worth a second look.
+    pub(super) const fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// The revision of this request.
+    pub(super) const fn view(&self) -> &Rc<View> {
+        &self.view
+    }
+
+    /// Headers whose values samples may show.
+    pub(super) fn allowed_headers(&self) -> &[HeaderName] {
+        &self.view.live.deployment.study.allow_headers
     }
 
     /// The limits of this request's revision.
@@ -179,7 +202,11 @@ impl Pair {
 
     /// What a failure is worth.
     pub(super) fn blame(&self, error: &UpstreamError) -> Score {
-        if self.is_consumers(error) { Score::Excluded(Cause::Aborted) } else { Score::Fallback(error.cause()) }
+        match error {
+            error if self.is_consumers(error) => Score::Excluded(Cause::Aborted),
+            error if error.is_ours() => Score::Excluded(error.cause()),
+            error => Score::Fallback(error.cause()),
+        }
     }
 
     /// Whether the primary's answer is held up by its consumer, and not by the backend.
@@ -279,7 +306,7 @@ impl Pair {
     }
 
     /// What is wrong with a fallback: what was found, or that the other backend proves it wrong.
-    fn flaws(&self, backend: Backend, cause: Cause) -> Flaws {
+    pub(super) fn flaws(&self, backend: Backend, cause: Cause) -> Flaws {
         let found = self.flaws.get()[backend as usize];
         if found.is_empty() { Flaws::only(cause as usize) } else { found }
     }
@@ -329,6 +356,15 @@ impl Pair {
             (false, true) => cohort.v2_better += 1,
             (true, false) => cohort.v2_worse += 1,
             _ => cohort.concordant += 1,
+        }
+    }
+}
+
+/// Both legs are done, and whoever waited for them as well.
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if !self.probe {
+            sampling::hand_over(self);
         }
     }
 }

@@ -12,9 +12,11 @@ use tokio::sync::oneshot;
 
 use super::leg::Answering;
 use super::pair::Pair;
+use super::reshape;
 use super::scoring::Complete;
 use super::shadow::Collected;
 use super::tee::LegBody;
+use super::worker::Worker;
 use crate::backend::Backend;
 use crate::outcome::{Cause, Outcome};
 use crate::upstream::{AnswerBody, UpstreamError};
@@ -40,10 +42,10 @@ pub(super) async fn choose(
     called: Result<(Answering, Complete), UpstreamError>,
     pair: &Pair,
     v1: oneshot::Receiver<Collected>,
-    due: Instant,
+    (worker, due): (&Worker, Instant),
 ) -> Choice {
     let held = match called {
-        Ok((answering, complete)) => hold(answering.response, complete, due).await,
+        Ok((answering, complete)) => hold(answering.response, complete, worker, due).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &held {
@@ -53,8 +55,14 @@ pub(super) async fn choose(
         return Choice::V2(held);
     }
     let Ok(Ok(collected)) = tokio::time::timeout_at(due.into(), v1).await else { return Choice::V2(held) };
-    match (pair.outcome(Backend::V1), pair.outcome(Backend::V2), whole(collected)) {
-        (Some(Outcome::Rich), Some(Outcome::Fallback(cause)), Some(rich)) => Choice::V1(rich, cause),
+    let lost = match pair.outcome(Backend::V2) {
+        Some(Outcome::Fallback(cause)) => Some(cause),
+        // Something could not be mapped: no fault of V2's, but there is no answer that the consumer could have.
+        Some(Outcome::Excluded(cause)) if held.as_ref().is_err_and(UpstreamError::is_ours) => Some(cause),
+        _ => None,
+    };
+    match (pair.outcome(Backend::V1), lost, whole(collected)) {
+        (Some(Outcome::Rich), Some(cause), Some(rich)) => Choice::V1(rich, cause),
         _ => Choice::V2(held),
     }
 }
@@ -70,8 +78,15 @@ fn whole(collected: Collected) -> Option<Held> {
 async fn hold(
     response: Response<AnswerBody<LegBody>>,
     mut complete: Complete,
+    worker: &Worker,
     due: Instant,
 ) -> Result<Held, UpstreamError> {
+    if complete.head.unmapped {
+        let (held, complete) = reshape::read(response, complete, worker, Some(due)).await?;
+        let score = complete.score();
+        complete.pair.score(Backend::V2, score);
+        return Ok(held);
+    }
     let (head, mut body) = response.into_parts();
     let mut content = VecDeque::new();
     // A stream is served as it comes: its end may wait for a consumer that has seen its head.
@@ -88,7 +103,6 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    let score = complete.score();
-    complete.pair.score(Backend::V2, score);
+    complete.settle();
     Ok(Held { head, content, rest: None })
 }

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
 use super::head;
 use super::pair::Pair;
 use crate::backend::Backend;
-use crate::score::{Answer, Finding, GRPC_STATUS};
+use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
+use crate::study::ContentKind;
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
@@ -26,22 +27,30 @@ pub(super) struct Head {
     pub(super) method: Method,
     pub(super) conditional: bool,
     pub(super) status: StatusCode,
-    /// Only `content-encoding`, and what says how a gRPC call went: what scoring reads.
+    /// Only `content-encoding`, and what says how a gRPC call went: what scoring reads. And what samples may show.
     pub(super) headers: HeaderMap,
+    /// What the answer says it is.
+    pub(super) kind: ContentKind,
     /// From the call to the end of the answer's head.
     pub(super) latency: Duration,
     /// The answer may be a stream: its end is no sign of health.
     pub(super) may_stream: bool,
+    /// It is in V2's shape, and has to be mapped before it is scored or served.
+    pub(super) unmapped: bool,
 }
 
 impl Head {
-    /// Of an answer's headers, those that scoring reads.
-    pub(super) fn headers(of: &HeaderMap, is_grpc: bool) -> HeaderMap {
+    /// Of an answer's headers, those that scoring reads, and those that are `allowed` to be shown.
+    pub(super) fn headers(of: &HeaderMap, allowed: &[HeaderName]) -> HeaderMap {
         let mut kept = HeaderMap::new();
+        for name in allowed {
+            kept.extend(of.get(name).map(|value| (name.clone(), value.clone())));
+        }
+        kept.remove(CONTENT_ENCODING);
         for value in head::all(of, &CONTENT_ENCODING) {
             kept.append(CONTENT_ENCODING, value.clone());
         }
-        if is_grpc {
+        if is_grpc(of) {
             for name in [CONTENT_TYPE, GRPC_STATUS] {
                 kept.extend(of.get(&name).map(|value| (name, value.clone())));
             }
@@ -52,12 +61,21 @@ impl Head {
 
 /// Whether an answer may go on for ever: events, and gRPC calls, whose kind nobody can tell from the outside. Not one
 /// that is over with its head.
-pub(super) fn may_stream(headers: &HeaderMap, is_grpc: bool) -> bool {
-    if is_grpc {
+pub(super) fn may_stream(headers: &HeaderMap) -> bool {
+    if is_grpc(headers) {
         return !headers.contains_key(GRPC_STATUS);
     }
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = content_type(headers);
     kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+/// What an answer says it is.
+pub(super) fn kind(headers: &HeaderMap) -> ContentKind {
+    ContentKind::of(content_type(headers))
+}
+
+fn content_type(headers: &HeaderMap) -> &[u8] {
+    headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
 }
 
 /// A complete answer.
@@ -69,6 +87,13 @@ pub(super) struct Complete {
 }
 
 impl Complete {
+    /// Scores the answer, and tells the pair. What is worth a second look is kept.
+    pub(super) fn settle(&self) {
+        let finding = self.score();
+        self.pair.sampling().keep(self, finding);
+        self.pair.score(self.backend, finding);
+    }
+
     /// What the answer is worth.
     pub(super) fn score(&self) -> Finding {
         let answer = Answer {
@@ -79,6 +104,7 @@ impl Complete {
             trailers: self.capture.trailers(),
             body: self.capture.body(),
             head_latency: self.head.latency,
+            unmapped: self.head.unmapped,
         };
         self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body)
     }
@@ -121,7 +147,7 @@ impl Queue {
     fn score_one(&self) -> Option<usize> {
         let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
-        complete.pair.score(complete.backend, complete.score());
+        complete.settle();
         Some(usize::try_from(size).unwrap_or(SLICE).max(1))
     }
 }

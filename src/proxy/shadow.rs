@@ -1,19 +1,24 @@
 //! The leg that no consumer waits for: called, collected, scored, dropped.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::response;
+use http::{Request, response};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
 use super::capture::Capture;
 use super::leg::{Answering, Leg};
 use super::pair::Pair;
+use super::recast::recast;
+use super::reshape;
 use super::scoring::Complete;
 use super::tee::{CopyFate, LegBody};
+use super::trial;
 use super::worker::Worker;
-use crate::score::Score;
+use crate::outcome::Cause;
+use crate::score::{MappingFault, Score};
 use crate::skip::Skip;
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -26,46 +31,58 @@ pub(super) struct Collected {
 /// A shadow that is about to be called.
 pub(super) struct Shadow {
     pub(super) leg: Leg,
+    pub(super) request: Request<LegBody>,
     /// Whether the copy of the body arrived, where there is one.
     pub(super) fate: Option<CopyFate>,
 }
 
 impl Shadow {
     /// Calls it in a task of its own, which goes on when the consumer is done. A rescue may want to hear the answer.
-    pub(super) fn start(mut self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
+    pub(super) fn start(self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
         let presence = Presence::new(worker, &self.leg);
         let due = begun + self.leg.timeout();
         // In a box: tasks are moved about while they are made and when they end.
         tokio::task::spawn_local(Box::pin(async move {
-            match self.leg.call(due).await {
-                Ok(answering) => self.collect(&presence.worker, answering, due, listener).await,
+            let worker = Rc::clone(&presence.worker);
+            let streams = Cell::new(false);
+            let kept = worker.trials().keep(&self.leg, &self.request, begun);
+            let failed = match collect(&worker, &self.leg, self.request, due, &streams).await {
+                Ok(collected) => {
+                    let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
+                    hand_over(&worker, collected, listener).await;
+                    failed
+                }
+                // Its head came in time, and nobody can say that more should have come.
+                Err(UpstreamError::Timeout) if streams.get() => {
+                    self.leg.pair.skip(Skip::NotMirrorable);
+                    None
+                }
                 Err(error) => fail(&self.leg, self.fate.as_ref(), &error),
+            };
+            if let Some(cause) = failed {
+                trial::run(&worker, &self.leg, kept, cause).await;
             }
             drop(presence);
         }));
     }
+}
 
-    /// Reads the answer to its end.
-    async fn collect(
-        &self,
-        worker: &Worker,
-        Answering { response, head }: Answering,
-        due: Instant,
-        listener: Option<oneshot::Sender<Collected>>,
-    ) {
-        let (parts, mut body) = response.into_parts();
-        let mut capture = Capture::new(worker, &self.leg.pair);
-        match tokio::time::timeout_at(due.into(), read(&mut body, &mut capture)).await {
-            Ok(Ok(())) => {
-                let complete = Complete { pair: Rc::clone(&self.leg.pair), backend: self.leg.backend, head, capture };
-                hand_over(worker, Collected { head: parts, complete }, listener);
-            }
-            Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
-            // Its head came in time, and nobody can say that more should have come.
-            Err(_) if head.may_stream => self.leg.pair.skip(Skip::NotMirrorable),
-            Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
-        }
-    }
+async fn collect(
+    worker: &Worker,
+    leg: &Leg,
+    request: Request<LegBody>,
+    due: Instant,
+    streams: &Cell<bool>,
+) -> Result<Collected, UpstreamError> {
+    let request = recast(worker, leg, request, due).await?;
+    let Answering { response, head } = leg.call(request, due).await?;
+    streams.set(head.may_stream);
+    let (parts, mut body) = response.into_parts();
+    let mut capture = Capture::new(worker, &leg.pair);
+    let read = read(&mut body, &mut capture);
+    tokio::time::timeout_at(due.into(), read).await.unwrap_or(Err(UpstreamError::Timeout))?;
+    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    Ok(Collected { head: parts, complete })
 }
 
 /// What cannot be kept cannot be scored, so there is nothing to wait for.
@@ -80,23 +97,37 @@ async fn read(body: &mut AnswerBody<LegBody>, capture: &mut Capture) -> Result<(
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.
-fn hand_over(worker: &Worker, collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+async fn hand_over(worker: &Worker, mut collected: Collected, listener: Option<oneshot::Sender<Collected>>) {
+    let complete = &mut collected.complete;
+    if let Err(error) = reshape::settle(worker, complete).await {
+        complete.pair.score(complete.backend, complete.pair.blame(&error));
+        return;
+    }
     let Some(listener) = listener else {
         worker.score_soon(collected.complete);
         return;
     };
-    let complete = &collected.complete;
-    complete.pair.score(complete.backend, complete.score());
+    collected.complete.settle();
     let _ = listener.send(collected);
 }
 
-fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) {
+/// Counts a shadow without an answer; the cause, where that is its backend's.
+fn fail(leg: &Leg, fate: Option<&CopyFate>, error: &UpstreamError) -> Option<Cause> {
     match fate.and_then(CopyFate::cut) {
         Some(reason) => leg.pair.skip(reason),
         // Its copy waits for the consumer, as the primary does.
         None if fate.is_some() && leg.pair.is_consumers(error) => leg.pair.skip(Skip::Aborted),
-        None => leg.pair.score(leg.backend, Score::Fallback(error.cause())),
+        None => match error {
+            UpstreamError::Unfit(MappingFault::TooLarge) => leg.pair.skip(Skip::BodyTooLarge),
+            UpstreamError::Unfit(_) => leg.pair.skip(Skip::Unmappable),
+            error if error.is_ours() => leg.pair.score(leg.backend, Score::Excluded(error.cause())),
+            error => {
+                leg.pair.score(leg.backend, Score::Fallback(error.cause()));
+                return Some(error.cause());
+            }
+        },
     }
+    None
 }
 
 /// A shadow under way; counted out however it ends.

@@ -18,12 +18,24 @@ pub(super) fn check(head: &request::Parts, has_content: bool, is_secure: bool) -
     if head.method == Method::CONNECT {
         return Err(Refusal::Method);
     }
+    check_values(head)?;
     check_target(head, is_secure)?;
     check_authority(head)?;
     check_nominations(&head.headers)?;
     check_framing(head, has_content)?;
     check_expectation(head)?;
     check_upgrade(&head.headers, has_content)
+}
+
+/// A value in HTTP/2 has no space around it (RFC 9113, section 8.2.1): HTTP/1.1 would take that off, and so change it. There
+/// the parser has done so already.
+fn check_values(head: &request::Parts) -> Result<(), Refusal> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let is_padded = |value: &HeaderValue| is_space(value.as_bytes().first()) || is_space(value.as_bytes().last());
+    if head.version >= Version::HTTP_2 && head.headers.values().any(is_padded) {
+        return Err(Refusal::Syntax);
+    }
+    Ok(())
 }
 
 /// The four forms of a target, and which methods have them (RFC 9112, section 3.2). The scheme of an absolute target is that

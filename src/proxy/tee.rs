@@ -36,6 +36,8 @@ pub(super) enum LegBody {
     Copy(CopyReader),
     /// Any of these, once the backend has asked for it.
     Held(Box<HeldBack>),
+    /// Content that was mapped.
+    Whole(Bytes),
     /// Any of these, kept for a second try.
     Replay(Box<Replay>),
 }
@@ -60,6 +62,10 @@ impl Body for LegBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Whole(content) => {
+                let content = std::mem::take(content);
+                Poll::Ready((!content.is_empty()).then_some(Ok(Frame::data(content))))
+            }
             Self::Stream(upload) => upload.poll(cx),
             Self::Teed(tee) => tee.poll(cx),
             Self::Copy(copy) => copy.poll(cx),
@@ -71,6 +77,7 @@ impl Body for LegBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Whole(content) => content.is_empty(),
             Self::Stream(upload) => upload.is_end_stream(),
             Self::Teed(tee) => tee.upload.is_end_stream(),
             Self::Copy(copy) => copy.is_end_stream(),
@@ -82,6 +89,7 @@ impl Body for LegBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(content) => SizeHint::with_exact(content.len() as u64),
             Self::Stream(upload) => upload.size_hint(),
             Self::Teed(tee) => tee.upload.size_hint(),
             Self::Copy(copy) => copy.size_hint,
@@ -95,6 +103,7 @@ impl Resend for LegBody {
     fn again(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
+            Self::Whole(content) => Some(Self::Whole(content.clone())),
             Self::Replay(replay) => Some(Self::Replay(Box::new(replay.again()))),
             Self::Stream(_) | Self::Teed(_) | Self::Copy(_) | Self::Held(_) => None,
         }
@@ -102,7 +111,7 @@ impl Resend for LegBody {
 
     fn is_whole(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Whole(_) => true,
             Self::Replay(replay) => replay.is_whole(),
             Self::Stream(_) | Self::Teed(_) | Self::Copy(_) | Self::Held(_) => false,
         }

@@ -10,10 +10,20 @@ use super::head;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// What the consumer says of the trace that its request belongs to, if it says one thing.
+pub(super) fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut values = head::all(headers, &TRACEPARENT);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The identifier of the trace, 32 hexadecimal digits, if the parent is valid.
+pub(super) fn id(parent: &HeaderValue) -> Option<String> {
+    parse(parent.as_bytes()).map(|(trace, _)| trace.to_owned())
+}
+
 /// Names the leg as the parent of whatever its backend does.
 pub(super) fn step(headers: &mut HeaderMap, span: u64) {
-    let mut values = head::all(headers, &TRACEPARENT);
-    let (Some(value), None) = (values.next(), values.next()) else { return };
+    let Some(value) = parent(headers) else { return };
     if let Some(child) = child(value.as_bytes(), span).and_then(|child| HeaderValue::from_str(&child).ok()) {
         headers.insert(TRACEPARENT, child);
     }
@@ -21,6 +31,12 @@ pub(super) fn step(headers: &mut HeaderMap, span: u64) {
 
 /// The same trace and flags with another parent, in version 00: the one that is understood here.
 fn child(parent: &[u8], span: u64) -> Option<String> {
+    // An identifier of zero is none.
+    parse(parent).map(|(trace, flags)| format!("00-{trace}-{:016x}-{flags}", span.max(1)))
+}
+
+/// Trace and flags of a valid parent.
+fn parse(parent: &[u8]) -> Option<(&str, &str)> {
     let text = std::str::from_utf8(parent).ok()?;
     let (version, rest) = (text.get(..2)?, text.get(55..)?);
     let known = if version == "00" { rest.is_empty() } else { rest.is_empty() || rest.starts_with('-') };
@@ -31,8 +47,7 @@ fn child(parent: &[u8], span: u64) -> Option<String> {
     let is_some = |part: &str| part.bytes().any(|byte| byte != b'0');
     let shaped = is_hex(version, 2) && is_hex(trace, 32) && is_hex(old, 16) && is_hex(flags, 2);
     let valid = known && shaped && version != "ff" && is_some(trace) && is_some(old);
-    // An identifier of zero is none.
-    valid.then(|| format!("00-{trace}-{:016x}-{flags}", span.max(1)))
+    valid.then_some((trace, flags))
 }
 
 #[cfg(test)]

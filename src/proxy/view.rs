@@ -5,12 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::tee::LegBody;
 use crate::backend::Backend;
 use crate::condition::{Conditions, EndpointId};
 use crate::config::{self, BackendSpec, Dependency, Live, Plan};
-use crate::score::Scorer;
-use crate::telemetry::{RouteId, Tally};
+use crate::score::{Mapping, Scorer};
+use crate::study::{Feed, Meter};
+use crate::telemetry::{LaneCounts, RouteId, RuleId, RuleState, Tally};
 use crate::upstream::Upstream;
 
 /// One revision, as one worker serves it. A request holds one view from its start to its end.
@@ -27,6 +30,8 @@ pub(super) struct Ground {
     pub(super) conditions: Arc<Conditions>,
     /// Whether this worker checks endpoints for all of them.
     pub(super) checks: bool,
+    /// Where exchanges go that are worth a look.
+    pub(super) feed: Feed,
 }
 
 /// One dependency.
@@ -43,13 +48,19 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
+    /// The state of mappings by jq: of answers, and of requests for V1 and V2. Made when they are first asked.
+    mapping_rules: RefCell<Vec<Arc<RuleState>>>,
+    /// How often its exchanges are studied.
+    pub(super) meter: Arc<Meter>,
     tally: RefCell<Box<Tally>>,
     dirty: std::cell::Cell<bool>,
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorers: [Arc<Scorer>; 2]) -> Rc<Self> {
-        Rc::new(Self { id: Arc::new(id), scorers, tally: RefCell::default(), dirty: std::cell::Cell::new(false) })
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], feed: &Feed) -> Rc<Self> {
+        let meter = feed.meter(&id.dependency, &id.route);
+        let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
+        Rc::new(Self { id: Arc::new(id), scorers, mapping_rules: RefCell::default(), meter, tally, dirty })
     }
 
     /// The rules that the answers of a backend are held against.
@@ -57,9 +68,23 @@ impl RouteView {
         &self.scorers[backend as usize]
     }
 
+    /// The state of a program that maps what goes to or comes from a backend; `text` tells it from others.
+    pub(super) fn mapping_rule(&self, backend: Backend, counts: &LaneCounts, text: &str) -> Arc<RuleState> {
+        let (dependency, route) = (self.id.dependency.clone(), self.id.route.clone());
+        let id = RuleId { dependency, route, backend: backend.as_str() };
+        let rule = counts.rule(id, xxh3_64(text.as_bytes()));
+        let mut known = self.mapping_rules.borrow_mut();
+        if !known.iter().any(|known| Arc::ptr_eq(known, &rule)) {
+            // At most as many as there are programs for this route's answers and requests.
+            known.push(Arc::clone(&rule));
+        }
+        rule
+    }
+
     /// Whether answers are scored as this route wants it.
-    fn is_for(&self, route: &config::Route) -> bool {
-        *self.scorer(Backend::V1).rules() == route.rules
+    fn is_for(&self, route: &config::Route, dependency: &Dependency) -> bool {
+        let mapping = self.scorer(Backend::V2).mapping();
+        *self.scorer(Backend::V1).rules() == route.rules && mapping == dependency.v2.response.as_ref()
     }
 
     /// The tally to count into; not to be held across a wait.
@@ -84,7 +109,7 @@ impl View {
                 Rc::new(Target::new(Arc::clone(dependency), Arc::clone(plan), known, ground))
             })
             .collect();
-        let nowhere = old.map_or_else(nowhere, |old| Rc::clone(&old.nowhere));
+        let nowhere = old.map_or_else(|| nowhere(ground), |old| Rc::clone(&old.nowhere));
         Self { live, targets, nowhere }
     }
 
@@ -95,6 +120,12 @@ impl View {
     /// Every route, that of no dependency included.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Rc<RouteView>> {
         self.targets.iter().flat_map(|target| &target.routes).chain(std::iter::once(&self.nowhere))
+    }
+
+    /// Whether anybody but the worker's list still counts on it, on routes that the current view has not taken over.
+    pub(super) fn may_count(self: &Rc<Self>, current: &Self) -> bool {
+        let taken_over = |route: &Rc<RouteView>| current.routes().any(|it| Rc::ptr_eq(it, route));
+        Rc::strong_count(self) > 1 || self.routes().any(|route| Rc::strong_count(route) > 1 && !taken_over(route))
     }
 
     /// Closes the upstream connections that nobody used for `idle`.
@@ -108,9 +139,9 @@ impl View {
     }
 }
 
-fn nowhere() -> Rc<RouteView> {
+fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other()))
+    RouteView::new(id, scorers(&config::Route::other(), None), &ground.feed)
 }
 
 impl Target {
@@ -122,7 +153,7 @@ impl Target {
         Self {
             v1: dependency.v1.as_ref().map(|spec| upstream(Backend::V1, spec)),
             v2: upstream(Backend::V2, &dependency.v2),
-            routes: routes(&dependency, old),
+            routes: routes(&dependency, old, ground),
             dependency,
             plan,
         }
@@ -152,18 +183,20 @@ fn upstream(dependency: &str, backend: Backend, spec: &BackendSpec, ground: &Gro
     Upstream::start(spec.clone(), conditions, ground.checks)
 }
 
-fn scorers(route: &config::Route) -> [Arc<Scorer>; 2] {
-    let scorer = Arc::new(Scorer::new(route.rules.clone()));
-    [Arc::clone(&scorer), scorer]
+/// V1's rules, and V2's: the same, after its mapping.
+fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>; 2] {
+    let v1 = Scorer::new(route.rules.clone());
+    let v2 = v1.clone().with_mapping(mapping);
+    [Arc::new(v1), Arc::new(v2)]
 }
 
-fn routes(dependency: &Dependency, old: Option<&Target>) -> Vec<Rc<RouteView>> {
+fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
-            Some(known) if known.is_for(route) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route)),
+            Some(known) if known.is_for(route, dependency) => Rc::clone(known),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), &ground.feed),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -13,24 +13,32 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::lane::Lane;
 use super::pair::Pair;
 use super::scoring::{Complete, Queue};
 use super::service::Proxy;
+use super::trial::Trials;
 use super::view::{Ground, View};
 use crate::backend::Backend;
 use crate::cap::Cap;
 use crate::condition::Conditions;
 use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
-use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, SecurityNow};
+use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
-use crate::telemetry::Report;
+use crate::study::Feed;
+use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// The part of `drain_timeout` in which an idle connection may ask once more.
+const FAREWELL: u32 = 3;
+
 /// The percentage of `max_in_flight` beyond which no shadow begins: under pressure, copies go first and consumers last.
 const SHADOWS_UP_TO: usize = 80;
+/// The percentage of `shadow_in_flight` beyond which no call begins that only measures noise: it goes before shadows do.
+const NOISE_UP_TO: usize = 50;
 
 /// What all workers share.
 pub struct Shared {
@@ -44,8 +52,14 @@ pub struct Shared {
     pub shadow_in_flight: Cap,
     /// Bytes of all copies.
     pub shadow_memory: Arc<Cap>,
+    /// Bytes of all answers that are being mapped.
+    pub map_memory: Arc<Cap>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
+    /// Where rules run that may take a while.
+    pub(super) lane: Lane,
+    /// Where exchanges go that are worth a look.
+    pub feed: Feed,
     /// Exchanges that panicked.
     pub panics: AtomicU64,
     /// When tick 0 began.
@@ -56,7 +70,14 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing in use yet; the caps are those of the configuration.
-    pub fn new(live: Handle, origin: Instant, reports: mpsc::Sender<Vec<Report>>, conditions: Arc<Conditions>) -> Self {
+    pub fn new(
+        live: Handle,
+        origin: Instant,
+        reports: mpsc::Sender<Vec<Report>>,
+        conditions: Arc<Conditions>,
+        lane: Arc<LaneCounts>,
+        feed: Feed,
+    ) -> Self {
         let limits = live.load().deployment.limits.clone();
         Self {
             live,
@@ -64,7 +85,10 @@ impl Shared {
             in_flight: Cap::new(limits.max_in_flight),
             shadow_in_flight: Cap::new(limits.shadow_in_flight),
             shadow_memory: Arc::new(Cap::new(limits.shadow_memory)),
+            map_memory: Arc::new(Cap::new(limits.map_memory)),
             conditions,
+            lane: Lane::new(lane),
+            feed,
             panics: AtomicU64::new(0),
             origin,
             reports,
@@ -77,6 +101,8 @@ impl Shared {
         self.in_flight.set_most(limits.max_in_flight);
         self.shadow_in_flight.set_most(limits.shadow_in_flight);
         self.shadow_memory.set_most(limits.shadow_memory);
+        self.feed.set_memory(limits.shadow_memory);
+        self.map_memory.set_most(limits.map_memory);
     }
 
     /// The tick in which an instant lies.
@@ -99,9 +125,10 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     ground: Ground,
     view: RefCell<Rc<View>>,
-    /// Views whose requests or shadows may still count something.
-    old_views: RefCell<Vec<Weak<View>>>,
+    /// Views whose requests or shadows may still count something, or have done so since the last report.
+    old_views: RefCell<Vec<Rc<View>>>,
     scoring: Queue,
+    trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
     shadows: Cell<usize>,
@@ -112,7 +139,8 @@ pub(super) struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
-        let ground = Ground { conditions: Arc::clone(&shared.conditions), checks: index == 0 };
+        let (conditions, feed) = (Arc::clone(&shared.conditions), shared.feed.clone());
+        let ground = Ground { conditions, checks: index == 0, feed };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
@@ -120,6 +148,7 @@ impl Worker {
             view: RefCell::new(view),
             old_views: RefCell::default(),
             scoring: Queue::default(),
+            trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
             no_shadow_left: Notify::new(),
@@ -136,7 +165,7 @@ impl Worker {
     fn renew(&self, old: &Rc<View>) -> Rc<View> {
         let live: Arc<Live> = self.shared.live.load();
         let view = Rc::new(View::new(live, Some(old), &self.ground));
-        self.old_views.borrow_mut().push(Rc::downgrade(old));
+        self.old_views.borrow_mut().push(Rc::clone(old));
         *self.view.borrow_mut() = Rc::clone(&view);
         view
     }
@@ -160,6 +189,11 @@ impl Worker {
         }
     }
 
+    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    pub(super) fn admits_noise(&self) -> bool {
+        !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
+    }
+
     pub(super) fn shadow_began(&self) {
         self.shadows.set(self.shadows.get() + 1);
     }
@@ -176,6 +210,10 @@ impl Worker {
         Arc::clone(&self.shared.shadow_memory)
     }
 
+    pub(super) fn map_memory(&self) -> Arc<Cap> {
+        Arc::clone(&self.shared.map_memory)
+    }
+
     pub(super) fn limits(&self) -> Limits {
         self.view.borrow().live.deployment.limits.clone()
     }
@@ -187,6 +225,11 @@ impl Worker {
     /// What a trace knows one call by.
     pub(super) fn span(&self) -> u64 {
         self.random.next()
+    }
+
+    /// Second tries of shadows, only to know.
+    pub(super) const fn trials(&self) -> &Trials {
+        &self.trials
     }
 
     /// A random number in `0..100_000`.
@@ -207,7 +250,8 @@ impl Worker {
     fn beat(&self, connections: &Connections) {
         let view = self.view();
         let limits = &view.live.deployment.limits;
-        connections.sweep(Patience { header: limits.header_timeout, idle: limits.idle_timeout });
+        let Limits { header_timeout: header, idle_timeout: idle, drain_timeout, .. } = *limits;
+        connections.sweep(Patience { header, idle, farewell: drain_timeout / FAREWELL });
         let now = Instant::now();
         view.reap(now, limits.idle_timeout);
         self.meet_deadlines(now);
@@ -244,17 +288,14 @@ impl Worker {
     fn take_reports(&self) -> Vec<Report> {
         let current = Rc::clone(&self.view.borrow());
         let mut old = self.old_views.borrow_mut();
-        old.retain(|view| view.strong_count() > 0);
-        let views = old.iter().filter_map(Weak::upgrade).chain(std::iter::once(current));
-        let mut reports = Vec::new();
-        for view in views {
-            for route in view.routes() {
-                if let Some(tally) = route.take_tally() {
-                    let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
-                    reports.push(Report { route: Arc::clone(&route.id), catalogue, tally });
-                }
-            }
-        }
+        let routes = old.iter().chain(std::iter::once(&current)).flat_map(|view| view.routes());
+        let reported = routes.filter_map(|route| {
+            let tally = route.take_tally()?;
+            let catalogue = Arc::clone(route.scorer(Backend::V2).catalogue());
+            Some(Report { route: Arc::clone(&route.id), catalogue, tally })
+        });
+        let reports = reported.collect();
+        old.retain(|view| view.may_count(&current));
         reports
     }
 
@@ -295,11 +336,11 @@ async fn live(
     let connections = Rc::new(Connections::default());
     let scorer = Rc::clone(&worker);
     tokio::task::spawn_local(async move { scorer.scoring.run().await });
-    let accept = |listener, security| {
-        let port = Port { listener, security };
+    let accept = |listener, terms| {
+        let port = Port { listener, terms };
         tokio::task::spawn_local(accept(Rc::clone(&worker), port, Rc::clone(&connections), drain.clone()))
     };
-    let cleartext = cleartext.into_iter().map(|listener| accept(listener, Box::new(|| Some(Security::Cleartext)) as _));
+    let cleartext = cleartext.into_iter().map(|listener| accept(listener, cleartext_in_force(&worker)));
     let accepting: Vec<_> = cleartext.collect();
     let tls = tls.into_iter().map(|listener| accept(listener, tls_in_force(&worker)));
     let accepting = accepting.into_iter().chain(tls).collect();
@@ -319,20 +360,34 @@ async fn live(
     let _ = worker.shared.reports.send(worker.take_reports()).await;
 }
 
-/// The certificates of the configuration in force, which a reload may have replaced.
-fn tls_in_force(worker: &Rc<Worker>) -> SecurityNow {
+/// A reload may have replaced the limits.
+fn cleartext_in_force(worker: &Rc<Worker>) -> TermsNow {
     let worker = Rc::clone(worker);
-    Box::new(move || worker.view().live.deployment.tls.as_ref().map(|tls| Security::Tls(Arc::clone(tls.config()))))
+    Box::new(move || Some((Security::Cleartext, head_limits(&worker.view()))))
+}
+
+/// A reload may have replaced the certificates and the limits.
+fn tls_in_force(worker: &Rc<Worker>) -> TermsNow {
+    let worker = Rc::clone(worker);
+    Box::new(move || {
+        let view = worker.view();
+        let tls = view.live.deployment.tls.as_ref()?;
+        Some((Security::Tls(Arc::clone(tls.config())), head_limits(&view)))
+    })
+}
+
+fn head_limits(view: &View) -> HeadLimits {
+    let limits = &view.live.deployment.limits;
+    HeadLimits { bytes: limits.header_bytes, streams: limits.max_streams }
 }
 
 async fn accept(worker: Rc<Worker>, port: Port, connections: Rc<Connections>, mut drain: watch::Receiver<bool>) {
-    let Limits { header_bytes: bytes, max_streams: streams, .. } = worker.limits();
     let cap = Arc::clone(&worker.shared.connections);
     let told = async move {
         // An error means that whoever could tell has gone: time to end as well.
         let _ = drain.wait_for(|drain| *drain).await;
     };
-    server::accept(port, HeadLimits { bytes, streams }, Proxy::new(worker), connections, cap, told).await;
+    server::accept(port, Proxy::new(worker), connections, cap, told).await;
 }
 
 /// Waits for the word to drain, then for everything that was begun, as long as `drain_timeout` allows.

@@ -26,6 +26,8 @@ pub struct Answer<'a> {
     pub body: Body<'a>,
     /// From sending the request to the end of the answer's head.
     pub head_latency: Duration,
+    /// It is in V2's shape, and rules hold for what the scorer's [`Mapping`](super::Mapping) makes of it.
+    pub unmapped: bool,
 }
 
 /// The content of an answer, as sent: before any content decoding.

@@ -10,6 +10,7 @@ mod zstd;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{HeaderMap, header};
 
 /// More codings than any server stacks; each one may multiply the work.
@@ -41,6 +42,16 @@ pub(super) fn decode<'a>(headers: &HeaderMap, body: Cow<'a, [u8]>, cap: usize) -
     let decoded =
         codings(headers)?.into_iter().rev().try_fold(body, |body, coding| undo(coding, &body, cap).map(Cow::Owned))?;
     if decoded.len() > cap { Err(Undecodable::TooLarge) } else { Ok(decoded) }
+}
+
+/// The content of an answer as it was meant: without its content codings; `None` where they cannot be undone, or more than
+/// `cap` bytes come out.
+pub fn decoded<'a>(headers: &HeaderMap, sent: &'a [Bytes], cap: usize) -> Option<Cow<'a, [u8]>> {
+    let sent = match sent {
+        [one] => Cow::Borrowed(&one[..]),
+        several => Cow::Owned(several.concat()),
+    };
+    decode(headers, sent, cap).ok()
 }
 
 /// The codings in the order in which they were applied, without `identity`.

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::advice::{RetryAdvice, Trials};
 use super::flaws::{Catalogue, Flaws};
 use crate::outcome::Cause;
 
@@ -43,6 +44,8 @@ pub struct Counted {
     pub pairs: [[u64; 2]; 2],
     /// Rich and fallback as they would have been without retries.
     pub first_try: [u64; 2],
+    /// Failures that were tried once more, where no retry is configured.
+    pub trials: Trials,
 }
 
 /// Why V2 falls back on one route.
@@ -60,6 +63,8 @@ pub struct Lift {
     pub rows: Vec<Row>,
     /// The pairs.
     pub quadrants: Quadrants,
+    /// What retries would save; `None` where they are configured already, or nobody knows.
+    pub retry: Option<RetryAdvice>,
 }
 
 /// One flaw of V2's answers.
@@ -106,6 +111,9 @@ impl Lift {
             hit_rate: ratio(counted.rich, answers),
             first_try_hit_rate: ratio(rich, rich + fallback),
             rows: rows(counted, failed, catalogue),
+            retry: RetryAdvice::of(&counted.trials, counted.rich, answers, |cause| {
+                counted.sum(|failed| failed.flaws == Flaws::only(cause as usize))
+            }),
             quadrants: Quadrants {
                 both_rich: counted.pairs[1][1],
                 only_v1_rich: counted.pairs[1][0],
@@ -213,6 +221,7 @@ mod tests {
             ],
             pairs: [[5, 2], [25, 58]],
             first_try: [50, 50],
+            ..Counted::default()
         };
         let lift = Lift::of(&counted, &catalogue);
         assert_eq!((lift.answers, lift.hit_rate, lift.first_try_hit_rate), (100, Some(0.6), Some(0.5)));

@@ -22,6 +22,11 @@ impl Pointer {
         Ok(Self { tokens })
     }
 
+    /// The place that these reference tokens lead to.
+    pub(super) const fn of(tokens: Vec<String>) -> Self {
+        Self { tokens }
+    }
+
     /// The reference tokens, unescaped, outermost first.
     pub fn tokens(&self) -> &[String] {
         &self.tokens

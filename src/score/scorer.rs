@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
+use super::mapping::{Lookups, Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
@@ -29,6 +30,9 @@ pub struct Scorer {
     catalogue: Arc<Catalogue>,
     /// For each place that the probe looks for, the numbers of its flaws: absent, and empty where that is one.
     flaws: Vec<(usize, Option<usize>)>,
+    mapping: Option<Arc<Mapping>>,
+    /// Where the probe's places stand before answers are mapped, if that is all that rules ask of them.
+    lookups: Option<Lookups>,
 }
 
 impl Scorer {
@@ -44,7 +48,26 @@ impl Scorer {
                 .iter()
                 .map(|place| (catalogue.enter(Cause::Missing, place), Some(catalogue.enter(Cause::Empty, place)))),
         );
-        Self { rules, probe, catalogue: Arc::new(catalogue), flaws }
+        Self { rules, probe, catalogue: Arc::new(catalogue), flaws, mapping: None, lookups: None }
+    }
+
+    /// Holds the rules against what a mapping makes of answers that are [unmapped](Answer::unmapped).
+    #[must_use]
+    pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
+        let places = || self.rules.required.iter().chain(&self.rules.non_empty);
+        let weighs = self.rules.min_bytes.is_some_and(|min| min > 0);
+        let lookups = mapping.as_ref().filter(|_| !weighs).and_then(|mapping| Lookups::new(mapping, places()));
+        Self { mapping, lookups, ..self }
+    }
+
+    /// What answers are mapped by before rules are held against them.
+    pub const fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
+    /// Whether an answer, as it came, is one that has to be mapped.
+    pub fn maps(&self, method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.mapping.is_some() && Mapping::concerns(method, status, headers)
     }
 
     /// What the numbers of flaws mean.
@@ -84,16 +107,21 @@ impl Scorer {
             flaws.insert(Cause::Slow);
         }
         match self.judge_body(answer, cap, &mut flaws) {
-            Err(Cause::TooLarge) if flaws.is_empty() => return Score::Excluded(Cause::TooLarge).into(),
-            Err(cause) if cause != Cause::TooLarge => flaws.insert(cause),
-            _ => {}
+            Err(Cause::TooLarge) if !self.is_unservable(answer, cap) => {
+                if flaws.is_empty() {
+                    return Score::Excluded(Cause::TooLarge).into();
+                }
+            }
+            Err(cause) => flaws.insert(cause),
+            Ok(()) => {}
         }
         Finding { score: self.first(flaws), flaws }
     }
 
     /// The first cause, in the order of [`Scorer`].
     fn first(&self, flaws: Flaws) -> Score {
-        const ORDER: [Cause; 5] = [Cause::Slow, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
+        const ORDER: [Cause; 6] =
+            [Cause::Slow, Cause::TooLarge, Cause::Decode, Cause::Missing, Cause::Empty, Cause::Rule];
         let causes = flaws.numbers().filter_map(|number| Some(self.catalogue.flaw(number)?.cause));
         let first = causes.min_by_key(|cause| ORDER.iter().position(|ordered| ordered == cause));
         first.map_or(Score::Rich, Score::Fallback)
@@ -134,15 +162,46 @@ impl Scorer {
         if size == 0 {
             return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
         }
-        if !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body() {
+        let mapping = self.mapping.as_ref().filter(|_| answer.unmapped);
+        let indifferent = !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body();
+        if indifferent && mapping.is_none() {
             return Ok(());
         }
         let content = content(answer, cap)?;
         if content.is_empty() && !self.allows_empty(answer.status) {
             return Err(Cause::Empty);
         }
+        match mapping.filter(|_| !content.is_empty()) {
+            Some(mapping) => self.judge_unmapped(mapping, &content, flaws),
+            None => self.judge_content(&content, flaws),
+        }
+    }
+
+    fn judge_content(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
         self.weigh(content.len() as u64, flaws);
-        if self.has_places() { self.find_places(&content, flaws) } else { Ok(()) }
+        if !self.has_places() {
+            return Ok(());
+        }
+        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Without mapping it, where that can be told from its places.
+    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
+        let Some(lookups) = &self.lookups else {
+            let mapped = mapping.apply(content).map_err(MappingFault::cause)?;
+            return self.judge_content(&mapped, flaws);
+        };
+        let shapes = lookups.shapes(content).map_err(|_| Cause::Decode)?;
+        self.note(shapes, flaws);
+        Ok(())
+    }
+
+    /// Whether an answer is too large to be mapped, and so to be served; not one that only lacked room on our side.
+    fn is_unservable(&self, answer: &Answer<'_>, cap: usize) -> bool {
+        let kept = matches!(answer.body, Body::Kept(_));
+        self.mapping.is_some() && answer.unmapped && (kept || answer.body.size() > cap as u64)
     }
 
     fn weigh(&self, size: u64, flaws: &mut Flaws) {
@@ -151,8 +210,7 @@ impl Scorer {
         }
     }
 
-    fn find_places(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
-        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+    fn note(&self, shapes: impl Iterator<Item = Shape>, flaws: &mut Flaws) {
         for (shape, &(absent, empty)) in shapes.zip(&self.flaws) {
             match shape {
                 Shape::Absent | Shape::Null => flaws.insert_number(absent),
@@ -160,7 +218,6 @@ impl Scorer {
                 Shape::Filled => {}
             }
         }
-        Ok(())
     }
 
     fn accepts(&self, status: StatusCode) -> bool {

@@ -24,22 +24,21 @@ use crate::refusal::Refusal;
 /// meanwhile, and the loop does not spin.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
 
-/// What the connections of a listener are given: asked for each of them, since certificates are replaced while it runs.
-/// `None` where nothing can be given any more; the connection is closed then.
-pub type SecurityNow = Box<dyn Fn() -> Option<Security>>;
+/// What the connections of a listener are given: asked for each of them, since certificates and limits are replaced while it
+/// runs. `None` where nothing can be given any more; the connection is closed then.
+pub type TermsNow = Box<dyn Fn() -> Option<(Security, HeadLimits)>>;
 
 /// A listening socket, and what is spoken on it.
 pub struct Port {
     /// Bound and registered with the runtime.
     pub listener: TcpListener,
-    /// Below HTTP.
-    pub security: SecurityNow,
+    /// Below HTTP, and the limits of what is.
+    pub terms: TermsNow,
 }
 
 /// Accepts until `drain` is ready, then whatever the kernel has already completed, so that no connection is lost.
 pub async fn accept<S, B>(
-    Port { listener, security }: Port,
-    limits: HeadLimits,
+    Port { listener, terms }: Port,
     service: S,
     connections: Rc<Connections>,
     cap: Arc<Cap>,
@@ -53,15 +52,16 @@ pub async fn accept<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let start = |stream: TcpStream, peer: SocketAddr| {
-        let Some(security) = security() else { return };
+        let Some((security, limits)) = terms() else { return };
         if !cap.try_take(1) {
             connections.refused(Refusal::MaxConnections);
             tracing::debug!(%peer, "refused a connection: max_connections is reached");
             return;
         }
-        let (service, connections, cap) = (service.clone(), Rc::clone(&connections), Arc::clone(&cap));
+        let life = serve(stream, security, peer, limits, service.clone(), &connections);
+        let cap = Arc::clone(&cap);
         tokio::task::spawn_local(async move {
-            if let Err(error) = serve(stream, security, peer, limits, service, connections).await {
+            if let Err(error) = life.await {
                 tracing::debug!(%peer, %error, "a consumer's connection ended early");
             }
             cap.give(1);

@@ -25,7 +25,7 @@ use tower::{Service, ServiceExt};
 
 use super::connections::{Connections, Exchange, Registration, Witness};
 use super::line::Line;
-use super::stream::{Observed, Prefaced};
+use super::stream::{Observed, Prefaced, Readable};
 use super::{http1, http2};
 use crate::refusal::Refusal;
 
@@ -73,14 +73,14 @@ impl Peer {
 ///
 /// # Errors
 /// What a consumer did that broke the protocol or the connection; it concerns nobody else.
-pub async fn serve<S, B>(
+pub fn serve<S, B>(
     stream: TcpStream,
     security: Security,
     peer: SocketAddr,
     limits: HeadLimits,
     service: S,
-    connections: Rc<Connections>,
-) -> Result<(), Error>
+    connections: &Rc<Connections>,
+) -> impl Future<Output = Result<(), Error>> + use<S, B>
 where
     S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
@@ -94,24 +94,33 @@ where
     let stream = Observed { stream, witness: witness.clone() };
     let is_secure = matches!(security, Security::Tls(_));
     let service = (service, Peer::new(peer, is_secure));
-    let life = async move {
-        match security {
-            Security::Cleartext => {
-                let Some((stream, is_http2)) = Prefaced::read(stream).await? else { return Ok(()) };
-                speak(stream, is_http2, limits, service, &witness).await
-            }
-            // In a box, as HTTP/2 is below: their state is several times that of HTTP/1.1 in cleartext.
-            Security::Tls(config) => {
-                Box::pin(async {
-                    let (stream, is_http2) = encrypt(stream, config, &witness).await?;
-                    speak(stream, is_http2, limits, service, &witness).await
-                })
-                .await
-            }
-        }
-    };
-    let mut life = pin!(life);
-    std::future::poll_fn(|cx| unless_doomed(life.as_mut(), &registration, cx)).await
+    let mut life = begin(stream, security, limits, service, witness);
+    std::future::poll_fn(move |cx| unless_doomed(life.as_mut(), &registration, cx))
+}
+
+/// What a connection does until it ends. In a box, like everything that only some connections need in a box within it: the
+/// memory of an idle one is the sum of what is not.
+type Life = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+fn begin<S, B>(stream: Observed, security: Security, limits: HeadLimits, service: (S, Peer), witness: Witness) -> Life
+where
+    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+        + Clone
+        + Unpin
+        + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match security {
+        Security::Cleartext => Box::pin(async move {
+            let (stream, is_http2) = Prefaced::read(stream).await?;
+            speak(stream, is_http2, limits, service, witness).await
+        }),
+        Security::Tls(config) => Box::pin(async move {
+            let (stream, is_http2) = Box::pin(encrypt(stream, config, &witness)).await?;
+            speak(stream, is_http2, limits, service, witness).await
+        }),
+    }
 }
 
 /// What ended a connection early.
@@ -119,7 +128,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Polls the connection itself only; the sweep wakes it when its patience is over.
 fn unless_doomed(
-    life: Pin<&mut impl Future<Output = Result<(), Error>>>,
+    life: Pin<&mut dyn Future<Output = Result<(), Error>>>,
     registration: &Registration,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Error>> {
@@ -149,15 +158,9 @@ async fn encrypt(
     Ok((stream, is_http2))
 }
 
-async fn speak<T, S, B>(
-    stream: T,
-    is_http2: bool,
-    limits: HeadLimits,
-    (service, peer): (S, Peer),
-    witness: &Witness,
-) -> Result<(), Error>
+fn speak<T, S, B>(stream: T, is_http2: bool, limits: HeadLimits, service: (S, Peer), witness: Witness) -> Life
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Readable + Unpin + 'static,
     S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
         + Unpin
@@ -166,8 +169,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if !is_http2 {
-        return http1::speak(stream, limits, (service, peer), witness).await;
+        return Box::pin(http1::speak(stream, limits, service, witness));
     }
+    let (service, peer) = service;
     let seen = witness.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = seen.exchange();
@@ -176,11 +180,11 @@ where
     });
     witness.is_multiplexed();
     let connection = http2::server(limits).serve_connection(TokioIo::new(stream), service);
-    Box::pin(until_the_end(connection, witness)).await
+    Box::pin(until_the_end(connection, witness))
 }
 
 /// Drives a connection, and tells it when to drain; whoever starts the drain wakes it.
-async fn until_the_end(connection: impl Drainable, witness: &Witness) -> Result<(), Error> {
+async fn until_the_end(connection: impl Drainable, witness: Witness) -> Result<(), Error> {
     let mut connection = pin!(connection);
     let mut told = false;
     let ended = std::future::poll_fn(|cx| {

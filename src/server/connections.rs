@@ -15,6 +15,10 @@ use crate::refusal::Refusal;
 /// The time between two sweeps, and so the resolution of every deadline here.
 pub const SWEEP: Duration = Duration::from_millis(100);
 
+/// Sweeps without a byte after which a connection gives up what only a busy one needs. Taking it apart and putting it together
+/// again costs a few microseconds: too much for every request, nothing for one in five a second.
+const REST_AFTER: u64 = 2;
+
 /// Requests that an HTTP/2 consumer may take back within a second of their start, before their share of all its requests
 /// counts. This and the share are Envoy's, against rapid resets (CVE-2023-44487): each costs the consumer a few bytes,
 /// and us a call to two backends.
@@ -28,8 +32,8 @@ pub(super) enum Doom {
     /// A TLS handshake or a request's head took longer than `header_timeout`.
     #[error("a head or a handshake did not come within header_timeout")]
     SlowHead,
-    /// Nothing came or went for `idle_timeout`.
-    #[error("nothing came or went within idle_timeout")]
+    /// Nothing came or went for `idle_timeout`, or for as long as a drain waits for it.
+    #[error("nothing came or went within idle_timeout, or within its part of drain_timeout")]
     Idle,
     /// The consumer took nothing of its answer for `idle_timeout`.
     #[error("nothing of an answer was taken within idle_timeout")]
@@ -57,7 +61,8 @@ pub struct Connections {
     now: Cell<u64>,
     next: Cell<u64>,
     open: RefCell<HashMap<u64, Rc<Activity>>>,
-    draining: Cell<bool>,
+    /// Since when connections end with the answer they are giving.
+    draining: Cell<Option<u64>>,
     none_left: Notify,
     refused: RefCell<Vec<Refusal>>,
 }
@@ -70,6 +75,10 @@ pub(super) struct Activity {
     write_blocked_since: Cell<Option<u64>>,
     exchanges: Cell<u32>,
     multiplexed: Cell<bool>,
+    /// The head of the answer of the last exchange was given to the connection; of HTTP/1 only.
+    headed: Cell<bool>,
+    /// Idle for so long that it should rest, until the next exchange.
+    tired: Cell<bool>,
     streams: Streams,
     doom: Cell<Option<Doom>>,
     waker: RefCell<Option<Waker>>,
@@ -95,6 +104,10 @@ pub struct Patience {
     pub header: Duration,
     /// Between requests, and for a consumer that does not read its answer.
     pub idle: Duration,
+    /// From the begin of a drain to the next request on a connection that is idle. Whoever closes one at once may close it
+    /// under a request that is on its way; this time is for the request, and for the consumer to learn with its answer that
+    /// the connection ends (RFC 9112, section 9.6).
+    pub farewell: Duration,
 }
 
 impl Connections {
@@ -105,12 +118,13 @@ impl Connections {
 
     /// Whether connections end with the answer they are giving.
     pub const fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.draining.get().is_some()
     }
 
-    /// Tells every connection to end with the answer it is giving; new ones end with their first.
+    /// Tells every connection to end with the answer it is giving, or the next one where that does not say so yet; new ones
+    /// end with their first.
     pub fn drain(&self) {
-        self.draining.set(true);
+        self.draining.set(Some(self.draining.get().unwrap_or(self.now.get())));
         self.open.borrow().values().for_each(|activity| activity.wake());
         self.tell_if_empty();
     }
@@ -139,7 +153,7 @@ impl Connections {
         let now = self.now.get() + 1;
         self.now.set(now);
         for activity in self.open.borrow().values() {
-            activity.judge(now, patience);
+            activity.judge(now, patience, self.draining.get());
         }
     }
 
@@ -159,19 +173,28 @@ impl Connections {
 }
 
 impl Activity {
-    fn judge(&self, now: u64, patience: Patience) {
+    fn judge(&self, now: u64, patience: Patience, draining: Option<u64>) {
         let over =
             |since: u64, limit: Duration| now.saturating_sub(since) as f64 * SWEEP.as_secs_f64() > limit.as_secs_f64();
         let slow_head = self.head_since.get().is_some_and(|since| over(since, patience.header));
         let offered = self.exchanges.get() > 0 && self.streams.offered.get() == self.exchanges.get();
         let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle))
             || (offered && over(self.streams.moved.get(), patience.idle));
-        let idle = self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle);
+        let left = self.is_idle() && draining.is_some_and(|since| over(since, patience.farewell));
+        let idle = left || (self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle));
         let doom = [(slow_head, Doom::SlowHead), (stuck, Doom::Stuck), (idle, Doom::Idle)];
         let doom = doom.into_iter().find_map(|(is_so, doom)| is_so.then_some(doom));
         if let Some(doom) = doom {
             self.end(doom);
+        } else if self.is_idle() && !self.tired.get() && now - self.last_seen.get() >= REST_AFTER {
+            self.tired.set(true);
+            self.wake();
         }
+    }
+
+    /// No request is under way, not even the begin of one. Of HTTP/1 only.
+    const fn is_idle(&self) -> bool {
+        !self.multiplexed.get() && self.exchanges.get() == 0 && self.head_since.get().is_none()
     }
 
     fn end(&self, doom: Doom) {
@@ -198,6 +221,8 @@ impl Activity {
 
     pub(super) fn begin_exchange(&self) {
         self.head_since.set(None);
+        self.headed.set(false);
+        self.tired.set(false);
         self.exchanges.set(self.exchanges.get() + 1);
     }
 }
@@ -257,6 +282,17 @@ impl Witness {
 
     pub(super) fn is_draining(&self) -> bool {
         self.connections.is_draining()
+    }
+
+    /// Whether a drain is on, and the answer to the request under way can still say that it is the last one. Of HTTP/1 only.
+    pub(super) fn has_to_say_goodbye(&self) -> bool {
+        self.is_draining() && self.activity.exchanges.get() > 0 && !self.activity.headed.get()
+    }
+
+    /// Whether the connection should give up what only a busy one needs: no request is under way, and none has been for a
+    /// while. Of HTTP/1 only.
+    pub(super) fn may_rest(&self) -> bool {
+        self.activity.is_idle() && self.activity.tired.get()
     }
 
     /// Counts what was refused before there was a request to answer.
@@ -325,6 +361,11 @@ impl Exchange {
         }
     }
 
+    /// The head of the answer is there, and on its way. Of HTTP/1 only.
+    pub(super) fn has_head(&self) {
+        self.witness.activity.headed.set(true);
+    }
+
     fn turn(&mut self, state: ExchangeState) {
         let streams = &self.witness.activity.streams;
         let was = u32::from(self.state != ExchangeState::Begun);
@@ -361,60 +402,4 @@ impl Drop for Exchange {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATIENCE: Patience = Patience { header: Duration::from_secs(1), idle: Duration::from_secs(2) };
-
-    fn sweep(connections: &Connections, times: u32) {
-        (0..times).for_each(|_| connections.sweep(PATIENCE));
-    }
-
-    #[test]
-    fn a_silent_connection_ends_after_the_idle_timeout() {
-        let connections = Rc::new(Connections::default());
-        let registration = connections.open();
-        sweep(&connections, 20);
-        assert_eq!(registration.activity().doom(), None);
-        sweep(&connections, 1);
-        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
-    }
-
-    #[test]
-    fn a_head_that_comes_slowly_ends_the_connection_however_often_bytes_come() {
-        let connections = Rc::new(Connections::default());
-        let registration = connections.open();
-        for _ in 0..11 {
-            registration.witness().read_some();
-            sweep(&connections, 1);
-        }
-        assert_eq!(registration.activity().doom(), Some(Doom::SlowHead));
-    }
-
-    #[test]
-    fn a_connection_with_an_exchange_under_way_is_not_idle() {
-        let connections = Rc::new(Connections::default());
-        let registration = connections.open();
-        let witness = registration.witness();
-        witness.read_some();
-        let exchange = witness.exchange();
-        sweep(&connections, 100);
-        assert_eq!(registration.activity().doom(), None);
-        drop(exchange);
-        sweep(&connections, 21);
-        assert_eq!(registration.activity().doom(), Some(Doom::Idle));
-    }
-
-    #[test]
-    fn a_consumer_that_does_not_read_its_answer_loses_the_connection() {
-        let connections = Rc::new(Connections::default());
-        let registration = connections.open();
-        let witness = registration.witness();
-        let _exchange = witness.exchange();
-        witness.wrote(true);
-        sweep(&connections, 10);
-        witness.wrote(true);
-        sweep(&connections, 11);
-        assert_eq!(registration.activity().doom(), Some(Doom::Stuck));
-    }
-}
+mod tests;

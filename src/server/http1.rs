@@ -1,5 +1,6 @@
 //! HTTP/1 with consumers: its limits, a strict look at what is read, interim answers, and what comes after HTTP.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -20,15 +21,44 @@ use tower::Service;
 use super::connection::{Error, HeadLimits, Peer, Tracked};
 use super::connections::{Exchange, Witness};
 use super::line::{Interim, Line, Tunnel};
+use super::stream::Readable;
 use crate::refusal::Refusal;
 
 /// Serves HTTP/1 until the connection ends, or is taken over and ends then.
+///
+/// hyper's state of a connection is some 16 KiB, buffers for the most part, while an idle one needs a socket and somebody to
+/// wake. So there is none of it before there is something to read, nor once the connection has been idle for a while.
 pub(super) async fn speak<T, S, B>(
+    mut stream: T,
+    limits: HeadLimits,
+    (service, peer): (S, Peer),
+    witness: Witness,
+) -> Result<(), Error>
+where
+    T: AsyncRead + AsyncWrite + Readable + Unpin + 'static,
+    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+        + Clone
+        + Unpin
+        + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        std::future::poll_fn(|cx| stream.poll_readable(cx)).await?;
+        match Box::pin(converse(stream, limits, (service.clone(), peer.clone()), witness.clone())).await? {
+            Some(rested) => stream = rested,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Serves requests until the connection ends, or rests: then it is handed back.
+async fn converse<T, S, B>(
     stream: T,
     limits: HeadLimits,
     (service, mut peer): (S, Peer),
-    witness: &Witness,
-) -> Result<(), Error>
+    witness: Witness,
+) -> Result<Option<T>, Error>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
@@ -40,7 +70,14 @@ where
 {
     let line = Rc::new(Line::default());
     peer.line = Some(Rc::clone(&line));
-    let io = TokioIo::new(Wire { stream, line: Rc::clone(&line), interim: line.interim(), sending: Bytes::new() });
+    let flushed = Rc::new(Cell::new(true));
+    let io = TokioIo::new(Wire {
+        stream,
+        line: Rc::clone(&line),
+        interim: line.interim(),
+        sending: Bytes::new(),
+        flushed: Rc::clone(&flushed),
+    });
     let (seen, at) = (witness.clone(), Rc::clone(&line));
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Err(reason) = at.scan.borrow_mut().verdict() {
@@ -50,29 +87,39 @@ where
         let future = service.clone().call((request, peer.clone()));
         Answering { future, exchange: Some(seen.exchange()) }
     });
-    let mut connection = builder(limits).serve_connection(io, service);
+    // Where a drain is on, the answer to whoever comes now says that it is the last one.
+    let mut connection = builder(limits).keep_alive(!witness.is_draining()).serve_connection(io, service);
     let mut told = false;
     let ended = std::future::poll_fn(|cx| {
         line.interim.remember(cx.waker());
-        if witness.is_draining() && !told {
+        if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(ended.map(|()| false));
+        }
+        if witness.has_to_say_goodbye() && !told {
             told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        connection.poll_without_shutdown(cx)
+        if !witness.may_rest() || !flushed.get() || !line.scan.borrow().is_at_rest() {
+            return Poll::Pending;
+        }
+        // hyper agrees, and reads nothing more, where it has neither a request nor an answer on its hands. Else it only
+        // remembers that the next answer is the last one: what looked like rest was none, and ends as any connection does.
+        Pin::new(&mut connection).graceful_shutdown();
+        connection.poll_without_shutdown(cx).map_ok(|()| true)
     });
-    if let Err(error) = ended.await {
-        count_refused(&error, &line, witness);
-        return Err(error.into());
-    }
+    let rests = ended.await.map_err(|error| {
+        count_refused(&error, &line, &witness);
+        Error::from(error)
+    })?;
     let Parts { io, read_buf, .. } = connection.into_parts();
     let mut stream = io.into_inner().stream;
     match line.tunnel() {
-        None => Ok(stream.shutdown().await?),
-        Some(tunnel) => {
-            carry(tunnel, Ahead { stream, ahead: read_buf }, witness).await;
-            Ok(())
-        }
+        // Empty lines before a request mean nothing (RFC 9112, section 2.2).
+        None if rests && read_buf.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => return Ok(Some(stream)),
+        None => stream.shutdown().await?,
+        Some(tunnel) => carry(tunnel, Ahead { stream, ahead: read_buf }, &witness).await,
     }
+    Ok(None)
 }
 
 fn builder(limits: HeadLimits) -> Builder {
@@ -115,6 +162,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.future).poll(cx));
         let exchange = self.exchange.take().expect("polled until it was ready");
+        exchange.has_head();
         Poll::Ready(answer.map(|answer| answer.map(|body| Tracked { body, exchange })))
     }
 }
@@ -126,6 +174,8 @@ struct Wire<T> {
     interim: Interim,
     /// Of interim answers.
     sending: Bytes,
+    /// Whether everything that was written is on its way.
+    flushed: Rc<Cell<bool>>,
 }
 
 impl<T: AsyncWrite + Unpin> Wire<T> {
@@ -166,6 +216,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.interim.is_busy(true);
+        self.flushed.set(false);
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -176,6 +227,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.interim.is_busy(true);
+        self.flushed.set(false);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -187,7 +239,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         // hyper flushes when it has written everything.
         self.interim.is_busy(false);
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.flushed.set(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

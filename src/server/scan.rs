@@ -99,6 +99,11 @@ impl Scan {
         }
     }
 
+    /// Whether nothing of a request was read that has not been asked about and read to its end.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.state == State::Head && self.pending.is_empty() && self.good == 0
+    }
+
     fn feed_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         if self.pending.is_empty() {
             let skipped = empty_lines(bytes);

@@ -2,12 +2,26 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connections::Witness;
+use crate::refusal::Refusal;
+
+/// A stream that can be waited for without a buffer to read into.
+pub(super) trait Readable {
+    /// Ready when a read would not have to wait: there are bytes, or the end, or an error. May be ready for nothing.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for TlsStream<Observed> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_fill_buf(cx).map_ok(|_| ())
+    }
+}
 
 /// A stream that tells what it does. TLS stands above it, so that the bytes of a handshake are seen as well.
 pub(super) struct Observed {
@@ -58,43 +72,56 @@ impl AsyncWrite for Observed {
 
 /// How a connection in HTTP/2 begins (RFC 9113, section 3.4). No request in HTTP/1.1 does: `PRI` is reserved.
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The type of the frame that has to follow, and its flag that must not be set (RFC 9113, section 6.5).
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
+/// The preface, and of the frame after it length, type and flags.
+const FIRST: usize = PREFACE.len() + 5;
 
 /// A stream of which some bytes were read ahead.
 pub(super) struct Prefaced {
     stream: Observed,
-    first: [u8; PREFACE.len()],
+    first: [u8; FIRST],
     /// What of `first` was read ahead, and is still to be read again.
     from: usize,
     to: usize,
 }
 
 impl Prefaced {
-    /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface. `None` where nothing was said
-    /// before the drain.
+    /// Reads until it is clear whether HTTP/2 is spoken, and not a byte more than its preface and the head of the frame after
+    /// it.
     ///
     /// # Errors
-    /// Those of the stream.
-    pub(super) async fn read(stream: Observed) -> io::Result<Option<(Self, bool)>> {
-        let mut this = Self { stream, first: [0; PREFACE.len()], from: 0, to: 0 };
-        while let Some(count) = std::future::poll_fn(|cx| this.poll_more(cx)).await? {
+    /// Those of the stream, and `InvalidData` where the first frame is not SETTINGS (RFC 9113, section 3.4).
+    pub(super) async fn read(stream: Observed) -> io::Result<(Self, bool)> {
+        let mut this = Self { stream, first: [0; FIRST], from: 0, to: 0 };
+        loop {
+            let count = std::future::poll_fn(|cx| this.poll_more(cx)).await?;
             this.to += count;
-            if this.to == PREFACE.len() || count == 0 || !PREFACE.starts_with(&this.first[..this.to]) {
-                let is_http2 = this.first == PREFACE;
-                return Ok(Some((this, is_http2)));
+            let (preface, head) = this.first[..this.to].split_at(this.to.min(PREFACE.len()));
+            if count == 0 || !PREFACE.starts_with(preface) {
+                return Ok((this, false));
+            }
+            if let [_, _, _, kind, flags, ..] = *head {
+                if kind == SETTINGS && flags & ACK == 0 {
+                    return Ok((this, true));
+                }
+                this.stream.witness.refused(Refusal::Syntax);
+                return Err(io::ErrorKind::InvalidData.into());
             }
         }
-        Ok(None)
     }
 
-    /// How many bytes were read; `None` where there are none, and a drain is on. Whoever starts it wakes the connection.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
-        let Self { stream, first, to, .. } = self;
-        let mut buf = ReadBuf::new(&mut first[*to..]);
-        match Pin::new(&mut *stream).poll_read(cx, &mut buf)? {
-            Poll::Ready(()) => Poll::Ready(Ok(Some(buf.filled().len()))),
-            Poll::Pending if *to == 0 && stream.witness.is_draining() => Poll::Ready(Ok(None)),
-            Poll::Pending => Poll::Pending,
-        }
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(&mut self.first[self.to..]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl Readable for Prefaced {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.from < self.to { Poll::Ready(Ok(())) } else { self.stream.stream.poll_read_ready(cx) }
     }
 }
 

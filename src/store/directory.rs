@@ -3,13 +3,21 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The data directory; nobody else can open it until it is dropped, or its process ends in whatever way.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    /// The lock is the operating system's, so no stale one is ever left behind.
-    _lock: File,
+    lock: Arc<Lock>,
+}
+
+/// The lock of a data directory. It is the operating system's, so no stale one is ever left behind.
+#[derive(Debug)]
+pub(super) struct Lock {
+    folder: PathBuf,
+    /// `None` as long as the disk does not allow it.
+    held: Mutex<Option<File>>,
 }
 
 /// Why the data directory cannot be used.
@@ -24,7 +32,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("the data directory {} is in use by another process: stop it, or give this one a `data_dir` of its own", .0.display())]
+    #[error("the data directory {} is in use by another process: stop it, start this one with --take-over, or give it a `data_dir` of its own", .0.display())]
     InUse(PathBuf),
 }
 
@@ -34,14 +42,33 @@ impl DataDir {
     /// # Errors
     /// As [`DataDirError`] tells.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let failed = |source| DataDirError::Open { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        let lock = File::create(path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+        let data_dir = Self::unheld(path);
+        data_dir.lock.take()?;
+        Ok(data_dir)
+    }
+
+    /// The same, but goes on without a directory that is unusable at present: the ledger takes it when it can.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`]
+    pub fn open_or_go_on(path: &Path) -> Result<Self, DataDirError> {
+        match Self::open(path) {
+            Err(error @ DataDirError::Open { .. }) => {
+                tracing::error!("{}", described(&error));
+                Ok(Self::unheld(path))
+            }
+            opened => opened,
         }
+    }
+
+    fn unheld(path: &Path) -> Self {
+        let lock = Lock { folder: path.to_owned(), held: Mutex::new(None) };
+        Self { path: path.to_owned(), lock: Arc::new(lock) }
+    }
+
+    /// To be taken by whoever writes in the directory.
+    pub(super) const fn lock(&self) -> &Arc<Lock> {
+        &self.lock
     }
 
     /// The ledger.
@@ -54,9 +81,44 @@ impl DataDir {
         self.path.join("recording")
     }
 
+    /// Samples of V2's fallbacks.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples.jsonl")
+    }
+
     /// The gate's state as versions before the ledger kept it.
     pub fn gate_state(&self) -> PathBuf {
         self.path.join("gate.state")
+    }
+}
+
+/// An error with its cause.
+pub(super) fn described(error: &DataDirError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+impl Lock {
+    /// Makes the directory where it is absent, and takes the lock where it is not held yet.
+    ///
+    /// # Errors
+    /// As [`DataDirError`] tells.
+    pub(super) fn take(&self) -> Result<(), DataDirError> {
+        let folder = &self.folder;
+        let failed = |source| DataDirError::Open { path: folder.clone(), source };
+        // The option is replaced whole, so a panic elsewhere leaves nothing half done.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            fs::create_dir_all(folder).map_err(failed)?;
+            let path = folder.join("lock");
+            // A lock that is there can be taken on a read-only disk as well.
+            let lock = File::create(&path).or_else(|error| File::open(&path).map_err(|_| error)).map_err(failed)?;
+            match lock.try_lock() {
+                Ok(()) => *held = Some(lock),
+                Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(folder.clone())),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -72,5 +134,17 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
         drop(first);
         DataDir::open(&path).expect("nobody has it any more");
+    }
+
+    #[test]
+    fn goes_on_without_a_directory_that_cannot_be_used_until_it_can() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("data");
+        fs::write(&path, "in the way").expect("the folder is writable");
+        let data_dir = DataDir::open_or_go_on(&path).expect("nobody has it");
+        data_dir.lock().take().expect_err("a file is no directory");
+        fs::remove_file(&path).expect("the folder is writable");
+        data_dir.lock().take().expect("now it is free");
+        assert!(matches!(DataDir::open_or_go_on(&path), Err(DataDirError::InUse(_))));
     }
 }

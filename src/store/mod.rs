@@ -6,6 +6,8 @@ mod recording;
 mod state_file;
 
 pub use directory::{DataDir, DataDirError};
-pub use ledger::{Batch, FORMAT, Found, Ledger, LedgerError, Reader, Span};
+#[cfg(test)]
+pub(crate) use ledger::Disk;
+pub use ledger::{Batch, FORMAT, Found, Ledger, LedgerError, NotWritten, Reader, Receipt, Span};
 pub use recording::{Block, read_recording};
 pub use state_file::StateError;

@@ -1,9 +1,12 @@
 //! What a scrape gets: the totals in the Prometheus text format.
 
+use std::time::Instant;
+
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
+use super::lane::{LaneCounts, LaneResult};
 use super::metrics::{self, Kind, Metric};
 use super::process::Process;
 use super::tally::Tally;
@@ -29,6 +32,7 @@ pub fn expose(counted: &mut Counted, now: u64) -> String {
         let labels = [id.dependency.as_str(), id.backend, id.endpoint.as_str()];
         page.add(&metrics::ENDPOINT_HEALTHY, &labels, f64::from(u8::from(is_healthy)));
     }
+    lane_series(&mut page, &counted.lane);
     refusal_series(&mut page, counted);
     for (file, totals) in &counted.files {
         page.add(&metrics::RELOADS, &[file, "success"], totals.successes as f64);
@@ -70,8 +74,22 @@ fn route_series(page: &mut Page, dependency: &str, route: &str, tally: &Tally) {
     for (direction, count) in tally.tunnelled_bytes() {
         page.add_some(&metrics::TUNNELLED, &[dependency, route, direction.as_str()], count);
     }
+    page.add_some(&metrics::NOISE_CALLS, &[dependency, route], tally.noise_calls);
     for (cause, count) in tally.rescues() {
         page.add_some(&metrics::RESCUED, &[dependency, route, cause.as_str()], count);
+    }
+    for (result, count) in tally.reshapings() {
+        page.add_some(&metrics::MAPPED, &[dependency, route, result.as_str()], count);
+    }
+}
+
+fn lane_series(page: &mut Page, lane: &LaneCounts) {
+    for result in LaneResult::ALL {
+        page.add_some(&metrics::LANE_JOBS, &[result.as_str()], lane.counted(result));
+    }
+    for (id, is_poisoned) in lane.poisoned(Instant::now()) {
+        let labels = [id.dependency.as_str(), id.route.as_str(), id.backend];
+        page.add(&metrics::RULE_POISONED, &labels, f64::from(u8::from(is_poisoned)));
     }
 }
 
@@ -97,6 +115,9 @@ fn dependency_series(page: &mut Page, name: &str, dependency: &mut DependencyTot
         for (outcome, count) in ["rich", "fallback", "excluded"].into_iter().zip(sum.first_tries(backend)) {
             page.add_some(&metrics::FIRST_TRY_OUTCOMES, &[name, backend.as_str(), outcome], count);
         }
+    }
+    for (reason, count) in sum.not_studied() {
+        page.add_some(&metrics::STUDY_DROPPED, &[name, reason.as_str()], count);
     }
     page.histogram(&metrics::OVERHEAD, &[name], &OVERHEAD_BOUNDS, &sum.overhead);
     page.add(&metrics::IN_FLIGHT, &[name], sum.in_flight as f64);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tally::Tally;
 use crate::backend::{Backend, Role};
 use crate::outcome::Outcome;
-use crate::score::{Beside, Catalogue, Counted, Failed};
+use crate::score::{Beside, Catalogue, Counted, Failed, Trials};
 
 /// Kinds of fallbacks that are told apart in one report, or in one slot of the hour. Beyond them only causes are.
 const KINDS: usize = 128;
@@ -65,6 +65,7 @@ struct Slot {
     failures: Failures,
     pairs: [[u64; 2]; 2],
     first_try: [u64; 2],
+    trials: Trials,
 }
 
 impl FailureWindow {
@@ -89,6 +90,7 @@ impl FailureWindow {
         let (mut sum, mut failures) = (Counted::default(), Failures::default());
         for (_, slot) in &self.slots {
             sum.rich += slot.rich;
+            sum.trials.merge(&slot.trials);
             slot.failures.iter().for_each(|(failed, count)| failures.count(failed, count));
             for (mine, theirs) in sum.pairs.as_flattened_mut().iter_mut().zip(slot.pairs.as_flattened()) {
                 *mine += theirs;
@@ -115,6 +117,7 @@ impl Slot {
         });
         self.rich += rich.map(|(.., count)| count).sum::<u64>();
         tally.failures.iter().for_each(|(failed, count)| self.failures.count(failed, count));
+        self.trials.merge(&tally.trials);
         for (v1, v2, count) in tally.pairs() {
             self.pairs[usize::from(v1)][usize::from(v2)] += count;
         }

@@ -1,4 +1,4 @@
-//! Closed sets behind the labels of `crossfade_requests_total`: who answered, and how.
+//! Closed sets behind labels: who answered, and how.
 
 use crate::backend::Backend;
 
@@ -50,6 +50,41 @@ impl Direction {
         match self {
             Self::ToBackend => "to_backend",
             Self::ToConsumer => "to_consumer",
+        }
+    }
+}
+
+/// The label `result` of `crossfade_mapped_total`: what became of an answer of a backend whose answers are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reshaped {
+    /// The consumer gets it in V1's shape.
+    Mapped,
+    /// It could not be mapped.
+    Failed,
+    /// It is larger than `score_body`.
+    TooLarge,
+    /// `map_memory` was in use.
+    NoRoom,
+    /// Its program did not run, or not end, in `rule_timeout`.
+    Late,
+    /// It is none that is mapped, and goes on as it came.
+    Passed,
+}
+
+impl Reshaped {
+    /// In the order of the tally's cells.
+    pub const ALL: [Self; 6] = [Self::Mapped, Self::Failed, Self::TooLarge, Self::NoRoom, Self::Late, Self::Passed];
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mapped => "mapped",
+            Self::Failed => "failed",
+            Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
+            Self::Late => "late",
+            Self::Passed => "passed",
         }
     }
 }

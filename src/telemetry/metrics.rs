@@ -53,10 +53,15 @@ catalogue! {
     SHADOW_SKIPPED = Counter "crossfade_shadow_skipped_total" ["dependency", "route", "reason"] "Eligible requests without a scored shadow.";
     REFUSED = Counter "crossfade_refused_total" ["reason"] "Requests and connections that were refused.";
     RESCUED = Counter "crossfade_rescued_total" ["dependency", "route", "cause"] "Consumers that got V1's rich answer in place of V2's fallback.";
+    MAPPED = Counter "crossfade_mapped_total" ["dependency", "route", "result"] "Answers for consumers of a V2 with a `response` mapping, by what became of them.";
     TUNNELLED = Counter "crossfade_tunnelled_bytes_total" ["dependency", "route", "direction"] "Bytes of connections that have left HTTP, such as web sockets.";
     ENDPOINT_HEALTHY = Gauge "crossfade_endpoint_healthy" ["dependency", "backend", "endpoint"] "1 while every worker uses the endpoint, 0 while one leaves it out after failures or its check fails.";
+    LANE_JOBS = Counter "crossfade_lane_jobs_total" ["result"] "Runs of jq rules and of scoring that takes long, by what became of them.";
+    RULE_POISONED = Gauge "crossfade_rule_poisoned" ["dependency", "route", "backend"] "1 while a rule is left alone because its last run did not end in time: answers are not scored by it.";
     RETRIES = Counter "crossfade_retries_total" ["dependency", "backend", "result"] "Further tries of a request after one that failed, and those that were wanted and not made.";
     FIRST_TRY_OUTCOMES = Counter "crossfade_first_try_outcomes_total" ["dependency", "backend", "outcome"] "Outcomes as they would have been without retries.";
+    NOISE_CALLS = Counter "crossfade_noise_calls_total" ["dependency", "route"] "Second calls of V1 for the same request, to measure how far it differs from itself; in no other metric.";
+    STUDY_DROPPED = Counter "crossfade_study_dropped_total" ["dependency", "reason"] "Exchanges that were chosen to be compared or sampled and were not.";
     BACKEND_DURATION = Histogram "crossfade_backend_duration_seconds" ["dependency", "backend", "role"] "Time from the call of a backend to the end of its answer's head.";
     OVERHEAD = Histogram "crossfade_overhead_seconds" ["dependency"] "Time a request spent in crossfade itself before its answer began: total less the primary's.";
     IN_FLIGHT = Gauge "crossfade_in_flight" ["dependency"] "Requests being answered.";

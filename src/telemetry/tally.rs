@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use super::failures::Failures;
 use super::histogram::{BACKEND_BOUNDS, Histogram, OVERHEAD_BOUNDS};
-use super::labels::{Code, Direction, ServedBy};
+use super::labels::{Code, Direction, Reshaped, ServedBy};
 use crate::backend::{Backend, Role};
 use crate::gate::Counts;
 use crate::outcome::{Cause, Outcome};
 use crate::refusal::Refusal;
 use crate::retry::Retry;
-use crate::score::Catalogue;
+use crate::score::{Catalogue, Trials};
 use crate::skip::Skip;
+use crate::unstudied::Unstudied;
 
 /// Rich, then each cause as a fallback, then each cause as an exclusion.
 const OUTCOMES: usize = 1 + 2 * Cause::ALL.len();
@@ -57,9 +58,13 @@ pub struct Tally {
     refused: [u64; Refusal::ALL.len()],
     tunnelled: [u64; Direction::ALL.len()],
     rescued: [u64; Cause::ALL.len()],
+    reshaped: [u64; Reshaped::ALL.len()],
     retries: [[u64; Retry::ALL.len()]; 2],
     first_tries: [[u64; 3]; 2],
     probes: [u64; ServedBy::ALL.len()],
+    unstudied: [u64; Unstudied::ALL.len()],
+    /// Requests that V1 was asked a second time, to measure noise.
+    pub noise_calls: u64,
     durations: [[Histogram; Role::ALL.len()]; 2],
     /// Time in crossfade itself.
     pub overhead: Histogram,
@@ -71,6 +76,8 @@ pub struct Tally {
     pub shadow_memory: i64,
     /// V2's fallbacks, with all that is wrong with them.
     pub failures: Failures,
+    /// V2's failures that were tried once more, only to know.
+    pub trials: Trials,
     cohorts: Vec<(u64, Counts)>,
 }
 
@@ -118,6 +125,11 @@ impl Tally {
         self.rescued[cause as usize] += 1;
     }
 
+    /// What became of one answer of a backend whose answers are mapped.
+    pub const fn reshaped(&mut self, result: Reshaped) {
+        self.reshaped[result as usize] += 1;
+    }
+
     /// What became of one wish to ask a backend once more.
     pub fn retry(&mut self, backend: Backend, result: Retry) {
         self.retries[backend as usize][result as usize] += 1;
@@ -131,6 +143,11 @@ impl Tally {
     /// One of the requests that ended was sent by hand.
     pub const fn probe(&mut self, served_by: ServedBy) {
         self.probes[served_by.index()] += 1;
+    }
+
+    /// One more exchange that was chosen to be studied and was not.
+    pub const fn unstudied(&mut self, reason: Unstudied) {
+        self.unstudied[reason as usize] += 1;
     }
 
     /// The time one backend took, to the end of its answer's head.
@@ -160,7 +177,7 @@ impl Tally {
     }
 
     /// Adds a report of a worker to a sum of reports. Cohorts are evidence for once, failures
-    /// are kept by the hour elsewhere: neither is in the sum.
+    /// and trials are kept by the hour elsewhere: none of them is in the sum.
     pub fn merge(&mut self, report: &Self) {
         self.received += report.received;
         add_rows(&mut self.requests, &report.requests);
@@ -176,9 +193,12 @@ impl Tally {
         add(&mut self.refused, &report.refused);
         add(&mut self.tunnelled, &report.tunnelled);
         add(&mut self.rescued, &report.rescued);
+        add(&mut self.reshaped, &report.reshaped);
         add_rows(&mut self.retries, &report.retries);
         add_rows(&mut self.first_tries, &report.first_tries);
         add(&mut self.probes, &report.probes);
+        add(&mut self.unstudied, &report.unstudied);
+        self.noise_calls += report.noise_calls;
         for (mine, theirs) in self.durations.iter_mut().flatten().zip(report.durations.iter().flatten()) {
             mine.merge(theirs);
         }
@@ -235,6 +255,11 @@ impl Tally {
         Cause::ALL.into_iter().map(|cause| (cause, self.rescued[cause as usize]))
     }
 
+    /// Answers of a backend whose answers are mapped, by what became of them.
+    pub fn reshapings(&self) -> impl Iterator<Item = (Reshaped, u64)> {
+        Reshaped::ALL.into_iter().map(|result| (result, self.reshaped[result as usize]))
+    }
+
     /// Wishes to ask a backend once more, by what became of them.
     pub fn retries(&self) -> impl Iterator<Item = (Backend, Retry, u64)> {
         Backend::ALL.into_iter().flat_map(move |backend| {
@@ -252,10 +277,23 @@ impl Tally {
         self.probes[served_by.index()]
     }
 
+    /// Exchanges that were chosen to be studied and were not, by reason.
+    pub fn not_studied(&self) -> impl Iterator<Item = (Unstudied, u64)> {
+        Unstudied::ALL.into_iter().map(|reason| (reason, self.unstudied[reason as usize]))
+    }
+
     /// Times to the end of the answer's head.
     pub fn durations(&self) -> impl Iterator<Item = (Backend, Role, &Histogram)> {
         Backend::ALL.into_iter().flat_map(move |backend| {
             Role::ALL.into_iter().map(move |role| (backend, role, &self.durations[backend as usize][role as usize]))
+        })
+    }
+
+    /// V2's fallbacks to requests of consumers by cause, those that were counted.
+    pub fn fallbacks_of_v2(&self) -> impl Iterator<Item = (Cause, u64)> {
+        self.outcomes().filter_map(|(backend, role, outcome, count)| match outcome {
+            Outcome::Fallback(cause) if backend == Backend::V2 && role != Role::Probe => Some((cause, count)),
+            _ => None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::failures::FailureWindow;
 use super::labels::ServedBy;
+use super::lane::LaneCounts;
 use super::tally::{Report, Tally};
 use super::window::Window;
 use crate::backend::{Backend, Role};
@@ -27,6 +28,8 @@ pub struct Counted {
     pub files: BTreeMap<&'static str, FileTotals>,
     /// How the endpoints of all backends are.
     pub conditions: Arc<Conditions>,
+    /// How the rules fare that take a while.
+    pub lane: Arc<LaneCounts>,
     /// Exchanges that panicked.
     pub panics: u64,
     /// How the ledger fares; absent where there is none.

@@ -64,8 +64,8 @@ where
         &self.spec
     }
 
-    /// Sends a request with this body, and waits for the head of the answer; once more where the configuration wants that,
-    /// which `hear` is told of. The answer of a try that failed is dropped unread.
+    /// Sends a request whose URI is a path and query, and waits for the head of the answer; once more where the
+    /// configuration wants that, which `hear` is told of. The answer of a try that failed is dropped unread.
     ///
     /// A connection that had been idle may have been closed by its peer just now: a request that was not sent at all
     /// goes out again on another one, and so does a safe request without a body of which no answer came (RFC 9110,
@@ -78,12 +78,14 @@ where
     /// Dropping the future closes the connection, and the backend sees its request cut off.
     pub async fn call(
         &self,
-        recipe: &mut impl Recipe<B>,
-        body: B,
+        request: Request<B>,
         due: Instant,
         hear: impl Fn(Retrying),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
-        match self.retries.as_ref().filter(|retries| retries.policy.allows(recipe.method())) {
+        let retries = self.retries.as_ref().filter(|retries| retries.policy.allows(request.method()));
+        let (parts, body) = request.into_parts();
+        let recipe = &mut Recipe::new(parts);
+        match retries {
             // In a box, so that whoever has no retries does not carry their state.
             Some(retries) => Box::pin(self.call_again(retries, recipe, body, due, hear)).await,
             None => self.call_once(recipe, body, due, None).await.1,
@@ -93,7 +95,7 @@ where
     async fn call_again(
         &self,
         retries: &Retries,
-        recipe: &mut impl Recipe<B>,
+        recipe: &mut Recipe,
         mut body: B,
         due: Instant,
         hear: impl Fn(Retrying),
@@ -133,7 +135,7 @@ where
     /// One try, and the endpoint that got it.
     async fn call_once(
         &self,
-        recipe: &mut impl Recipe<B>,
+        recipe: &mut Recipe,
         body: B,
         due: Instant,
         avoid: Option<usize>,
@@ -162,7 +164,7 @@ where
     async fn exchange(
         &self,
         endpoint: &Endpoint<B>,
-        recipe: &mut impl Recipe<B>,
+        recipe: &mut Recipe,
         body: B,
     ) -> Result<(Response<Incoming>, Checkout<B>), UpstreamError> {
         let mut checkout = endpoint.checkout().await?;

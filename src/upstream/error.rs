@@ -5,8 +5,9 @@ use std::io;
 use http::StatusCode;
 
 use crate::outcome::Cause;
+use crate::score::MappingFault;
 
-/// Why a backend gave no answer, or only a part of one. The backend's fault or the network's, never the consumer's.
+/// Why a backend gave no answer, only a part of one, or one that nobody can use. Never the consumer's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The name has no address.
@@ -41,6 +42,21 @@ pub enum UpstreamError {
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
     Unsent(#[source] hyper::Error),
+    /// The answer is in V2's shape, and cannot be mapped to what V1's consumers expect.
+    #[error("failed to map the answer: {0}")]
+    Unmappable(MappingFault),
+    /// The request cannot be mapped to what the backend wants. Its fault is the consumer's, or the mapping's.
+    #[error("failed to map the request: {0}")]
+    Unfit(MappingFault),
+    /// The copy of a request was cut before it could be mapped.
+    #[error("failed to read the whole copy of the request")]
+    Cut,
+    /// All of `map_memory` is in use: a limit of ours, which no backend can do anything about.
+    #[error("failed to find room for mapping")]
+    Crowded,
+    /// A program did not begin or end within `rule_timeout`: no backend can do anything about that either.
+    #[error("failed to map in time")]
+    Late,
 }
 
 impl UpstreamError {
@@ -53,6 +69,10 @@ impl UpstreamError {
             Self::Broken(error) if error.is_parse() => Cause::Decode,
             Self::Unasked | Self::Ambiguous => Cause::Decode,
             Self::Broken(_) | Self::Unsent(_) => Cause::Reset,
+            Self::Unmappable(fault) => fault.cause(),
+            Self::Cut => Cause::Aborted,
+            Self::Unfit(MappingFault::TooLarge) | Self::Crowded => Cause::TooLarge,
+            Self::Unfit(_) | Self::Late => Cause::Rule,
         }
     }
 
@@ -60,8 +80,15 @@ impl UpstreamError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Timeout | Self::Idle | Self::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Crowded | Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unfit(MappingFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// Whether it says nothing about the backend: our own limits, and requests that were never sent.
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Crowded | Self::Late | Self::Unfit(_) | Self::Cut)
     }
 
     /// The error type of the `Proxy-Status` field (RFC 9209, section 2.3).
@@ -78,6 +105,11 @@ impl UpstreamError {
             Self::Unasked => "http_upgrade_failed",
             Self::Ambiguous => "http_protocol_error",
             Self::Broken(_) | Self::Unsent(_) => "connection_terminated",
+            Self::Unfit(MappingFault::TooLarge) => "http_request_error",
+            Self::Unmappable(MappingFault::TooLarge) => "http_response_body_size",
+            Self::Unmappable(MappingFault::Coding) => "http_response_content_coding",
+            Self::Unmappable(_) | Self::Unfit(_) => "proxy_configuration_error",
+            Self::Crowded | Self::Late | Self::Cut => "proxy_internal_response",
         }
     }
 }

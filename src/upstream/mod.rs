@@ -16,4 +16,4 @@ mod tls;
 pub use backend::Upstream;
 pub use body::AnswerBody;
 pub use error::UpstreamError;
-pub use retry::{Recipe, Resend, Retrying};
+pub use retry::{Resend, Retrying};

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -39,16 +39,24 @@ pub enum Retrying {
     Ended(Retry),
 }
 
-/// What a request is made from, as often as it has to be sent: most are sent once, and a copy for the others would cost all.
-pub trait Recipe<B> {
-    /// The method of the request.
-    fn method(&self) -> &Method;
+/// What the request of each try is made from. Nothing else waits with a request in its state.
+pub(super) struct Recipe {
+    head: Option<request::Parts>,
+}
 
-    /// The request, with a path and query for its URI. After the last one there are no others.
+impl Recipe {
+    pub(super) const fn new(head: request::Parts) -> Self {
+        Self { head: Some(head) }
+    }
+
+    /// A request with this body. The last one takes the head along.
     ///
     /// # Panics
-    /// When the last one was made before.
-    fn request(&mut self, body: B, is_last: bool) -> Request<B>;
+    /// After the last one.
+    pub(super) fn request<B>(&mut self, body: B, is_last: bool) -> Request<B> {
+        let head = if is_last { self.head.take() } else { self.head.clone() };
+        Request::from_parts(head.expect("nothing is sent after the last request"), body)
+    }
 }
 
 /// Why a try is worth another one, and how long the backend asks to be left alone.
@@ -151,6 +159,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use proptest::prelude::*;
 
     use super::*;

@@ -21,7 +21,9 @@ struct Worlds {
 async fn worlds() -> Worlds {
     let (v1, v2) = (Origin::start(Behaviour::Echo), Origin::start(Behaviour::HitRate(50)));
     let world = World::new().v1(&v1).v2(&v2);
-    let mirroring = world.clone().rollout("stage = \"shadow\"\nslo = 0.9\nshadow_methods = [\"*\"]").start().await;
+    // Everything is studied as well, by a study that soon has to give up.
+    let mirroring = world.clone().diff("noise = 100").top("study = { pairs = 1000, cpu = 0.001 }");
+    let mirroring = mirroring.rollout("stage = \"shadow\"\nslo = 0.9\nshadow_methods = [\"*\"]").start().await;
     let plain = world.rollout("stage = \"off\"").start().await;
     Worlds { mirroring, plain, _v1: v1, _v2: v2 }
 }

@@ -86,7 +86,8 @@ async fn to_peers(most: usize, rollout: &str) -> (Proxy, Peer, Peer) {
     let start = || Peer::retiring_connections(Speaks::Http2, most);
     let (one, two) = (start(), start());
     let world = World::new().v1_with(&one.url(&Speaks::Http2)).v2_with(&two.url(&Speaks::Http2));
-    (world.rollout(rollout).start().await, one, two)
+    // On a busy machine V2 may fall behind by nearly all of them, and that is no matter here.
+    (world.limits("shadow_in_flight = 5000").rollout(rollout).start().await, one, two)
 }
 
 #[tokio::test]

@@ -65,6 +65,47 @@ async fn a_rollback_is_told_with_its_evidence_after_a_restart() {
     assert_eq!(proxy.admin_get("/api/v1/dependencies/recs/history?kind=x").await.status, 400);
 }
 
+/// The percent that requests see.
+async fn to_v2(proxy: &Proxy) -> usize {
+    proxy.burst(0..100).await.iter().filter(|answer| answer.header("crossfade-served-by") == Some("v2")).count()
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_away_at_the_start_holds_up_nothing_but_promotions() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let mut proxy = world(&v1, &v2).await;
+    assert_eq!(proxy.verb("rollback").await.status, 200);
+    proxy.kill9().await;
+    proxy.move_data(true);
+    proxy.write_file("data", "a file is no directory");
+    proxy.restart().await;
+    proxy.until("an alert", |metrics| !is_writable(metrics)).await;
+    assert!(proxy.status().await["store_error"].is_string());
+    assert_eq!(to_v2(&proxy).await, 0, "nobody knows what was allowed");
+
+    proxy.move_data(false);
+    let is_back =
+        |metrics: &Metrics| is_writable(metrics) && metrics.count("crossfade_phase", &[("phase", "rolled_back")]) == 1;
+    proxy.until("what people said before", is_back).await;
+    let kinds: Vec<_> = history(&proxy, "").await.iter().map(|event| event["kind"].clone()).collect();
+    assert_eq!(kinds, ["rollback"]);
+    assert_eq!(proxy.verb("resume").await.status, 200, "the latch is a person's to lift");
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_at_the_start_is_gone_on_with() {
+    let observed = "stage = \"cutover\"\npercent = 50\nslo = 0.95\nmode = \"observe\"\nkey = [\"header:x-user-id\"]";
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let mut proxy = World::new().v1(&v1).v2(&v2).rollout(observed).start().await;
+    proxy.until("the recorded percent", |metrics| metrics.percent("effective") == Some(50.0)).await;
+    let before = to_v2(&proxy).await;
+    proxy.kill9().await;
+    // Nothing can be created beside the ledger, and the ledger cannot grow.
+    proxy.restart_with_full_disk().await;
+    proxy.until("an alert", |metrics| !is_writable(metrics)).await;
+    assert_eq!(to_v2(&proxy).await, before, "what is recorded is in force");
+}
+
 #[tokio::test]
 async fn a_full_disk_holds_up_nothing_but_promotions() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));

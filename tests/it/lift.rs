@@ -68,3 +68,31 @@ fn told(row: &Value) -> (String, [i64; 5]) {
     let name = format!("{} {}", row["cause"].as_str().expect("a cause"), row["place"].as_str().unwrap_or_default());
     (name, [count("count"), percent("share"), percent("alone"), percent("together"), count("inherited")])
 }
+
+#[tokio::test]
+async fn second_tries_that_nobody_sees_tell_what_retries_would_save() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    // Of two requests one fails; the one after it, a second try or not, does not.
+    let broken = Behaviour::Answer(Reply::new(503, ""));
+    v2.behave(Behaviour::Alternate(Box::new(broken), Box::new(Behaviour::Answer(Reply::rich()))));
+    let proxy = World::new().v1(&v1).v2(&v2).rollout("stage = \"shadow\"\nslo = 0.95").start().await;
+    let mut users = 0;
+    let retry = loop {
+        proxy.burst(users..users + 20).await;
+        users += 20;
+        proxy.until("all scored", |metrics| metrics.outcomes("v2").iter().sum::<u64>() == users as u64).await;
+        if let Some(retry) = rows(&proxy).await.first().and_then(|route| route["retry"].as_object().cloned()) {
+            break retry;
+        }
+    };
+    let causes = &retry["causes"][0];
+    assert_eq!(causes["cause"], "status", "{retry:?}");
+    assert!(causes["tried"].as_u64() >= Some(10) && causes["saved"].as_f64() > Some(0.0), "{retry:?}");
+    let metrics = proxy.at_rest().await;
+    assert_eq!(metrics.outcomes("v2").iter().sum::<u64>(), users as u64, "trials are in no hit rate");
+    assert!(v2.count() > users, "but V2 got them");
+    let text = proxy.command(&["lift", "recs"]).await;
+    let text = String::from_utf8(text.stdout).expect("text");
+    assert!(text.contains("2 attempts with 50 ms between them would have saved"), "{text}");
+    assert!(text.contains("retry = { attempts = 2, backoff = \"50ms\""), "{text}");
+}

@@ -85,3 +85,96 @@ async fn connections_beyond_the_limit_are_closed_and_counted() {
     until_refused(&proxy, "max_connections", 1).await;
     drop(open);
 }
+
+/// Long enough for an idle connection to rest: as long as `header_timeout`, which is 400 ms.
+async fn let_rest(proxy: &Proxy) {
+    let mut slow = Raw::connect(proxy.address()).await;
+    slow.write("G").await;
+    assert_eq!(slow.read_to_end().await, b"");
+}
+
+const ASK: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+async fn assert_answer(raw: &mut Raw) {
+    let head = raw.read_head().await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && !head.contains("connection: close"), "{head}");
+    assert_eq!(raw.read_exactly(17).await, "{\"items\":[1,2,3]}");
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_serves_on_and_loses_nothing() {
+    let (proxy, v1, _v2) = proxy("header_timeout = \"400ms\"").await;
+    let mut silent = Raw::connect(proxy.address()).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    raw.write(format!("{ASK}\r\n")).await;
+    assert_answer(&mut raw).await;
+    let_rest(&proxy).await;
+    // In one piece with the next one, and the content of a third.
+    raw.write(format!("\r\n{ASK}{ASK}POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")).await;
+    for _ in 0..3 {
+        assert_answer(&mut raw).await;
+    }
+    let_rest(&proxy).await;
+    // Byte by byte.
+    for byte in ASK.bytes() {
+        raw.write([byte]).await;
+    }
+    assert_answer(&mut raw).await;
+    silent.write(ASK).await;
+    assert_answer(&mut silent).await;
+    assert_eq!(v1.count(), 6);
+    raw.end().await;
+    assert!(raw.is_ended().await);
+}
+
+#[tokio::test]
+async fn a_resting_connection_keeps_its_limits() {
+    let (proxy, v1, _v2) = proxy("header_timeout = \"400ms\"\nidle_timeout = \"2s\"").await;
+    let mut rested = Raw::connect(proxy.address()).await;
+    rested.write(ASK).await;
+    assert_answer(&mut rested).await;
+    let mut idle = Raw::connect(proxy.address()).await;
+    idle.write(ASK).await;
+    assert_answer(&mut idle).await;
+    let_rest(&proxy).await;
+    rested.write("GET / HTTP/1.1\r\nHo").await;
+    assert_eq!(rested.read_to_end().await, b"");
+    until_refused(&proxy, "slow_head", 2).await;
+    assert!(idle.is_ended().await);
+    assert_eq!(v1.count(), 2);
+}
+
+#[tokio::test]
+async fn a_resting_connection_counts_as_one() {
+    let (proxy, _v1, _v2) = proxy("header_timeout = \"400ms\"\nmax_connections = 2").await;
+    let mut rested = Raw::connect(proxy.address()).await;
+    rested.write(ASK).await;
+    assert_answer(&mut rested).await;
+    let_rest(&proxy).await;
+    let mut second = Raw::connect(proxy.address()).await;
+    second.write(ASK).await;
+    // Where it came before the slow one was counted off.
+    while second.read_head().await.is_empty() {
+        second = Raw::connect(proxy.address()).await;
+        second.write(ASK).await;
+    }
+    let mut third = Raw::connect(proxy.address()).await;
+    assert_eq!(third.read_to_end().await, b"");
+    let refused = |it: &Metrics| it.count("crossfade_refused_total", &[("reason", "max_connections")]) > 0;
+    proxy.until("one refused", refused).await;
+    rested.write(ASK).await;
+    assert_answer(&mut rested).await;
+}
+
+#[tokio::test]
+async fn what_comes_after_a_rest_is_looked_at_as_strictly() {
+    let (proxy, v1, _v2) = proxy("header_timeout = \"400ms\"").await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    raw.write(ASK).await;
+    assert_answer(&mut raw).await;
+    let_rest(&proxy).await;
+    raw.write("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx").await;
+    let answer = String::from_utf8(raw.read_to_end().await).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert_eq!(v1.count(), 1);
+}

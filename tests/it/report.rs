@@ -92,7 +92,10 @@ async fn a_report_tells_hit_rates_steps_and_figures() {
     assert!(page.contains("<svg") && !page.contains("<script"), "{page}");
     assert!(stdout(&proxy, &["report", "recs"]).await.contains("| V1 | 100.00 % | 40 |"));
     assert!(stdout(&proxy, &["history", "recs", "--since", "1h", "--kind", "rollback"]).await.contains("30 -> 0 %"));
-    assert_eq!(stdout(&proxy, &["history", "recs", "--output", "json"]).await.lines().count(), 2);
+    let lines = stdout(&proxy, &["history", "recs", "--output", "json"]).await;
+    // Whether the gate saw V2's fallbacks before the edit is a matter of a tick.
+    let by_people = lines.lines().filter(|line| !line.contains("\"by\":\"gate\""));
+    assert_eq!(by_people.count(), 2, "{lines}");
     assert!(stdout(&proxy, &["why", "recs"]).await.contains("insufficient (no_data)"));
 }
 

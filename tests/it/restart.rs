@@ -1,6 +1,6 @@
 //! The end of the process, expected or not, and what the next one knows.
 
-use crate::world::{Behaviour, Metrics, Origin, Proxy, Reply, Request, World, soon};
+use crate::world::{Behaviour, Metrics, Origin, Proxy, Raw, Reply, Request, World, soon};
 
 const ENFORCED: &str = "stage = \"cutover\"\npercent = 50\nslo = 0.95\nblip = \"0s\"\nkey = [\"header:x-user-id\"]";
 
@@ -65,20 +65,30 @@ async fn a_damaged_state_is_no_permission() {
 #[tokio::test]
 async fn sigterm_completes_what_is_under_way() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
-    let mut proxy = world(&v1, &v2).await;
+    let limits = "drain_timeout = \"10s\"";
+    let mut proxy = World::new().v1(&v1).v2(&v2).limits(limits).rollout(ENFORCED).start().await;
     let request = Request::get("/recommendations/user-1");
     let (mut client, mut idle) = (proxy.connect().await, proxy.connect().await);
     idle.send(&request).await.expect("an answer");
+    let (mut silent, mut forgotten) = (Raw::connect(proxy.address()).await, Raw::connect(proxy.address()).await);
     v1.behave(Behaviour::SlowHead(Reply::rich()));
     client.start(&request).await.expect("the proxy reads");
     v1.until_received(2).await;
     proxy.signal("TERM");
     // The port closes while the answer is under way.
     soon("the port to close", async { while !proxy.refuses().await {} }).await;
-    assert!(idle.send(&request).await.is_err(), "an idle connection is closed");
     v1.release(1);
     let answer = soon("the answer", client.finish(&request)).await.expect("the answer is completed");
-    assert_eq!((answer.status, answer.body), (200, Reply::rich().body));
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert_eq!(answer.body, Reply::rich().body);
+    // Whoever had no answer yet that could tell them may ask once more.
+    v1.behave(Behaviour::Answer(Reply::rich()));
+    let answer = idle.send(&request).await.expect("an idle connection is not closed under a request");
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    silent.write("GET /recommendations/user-1 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = String::from_utf8(silent.read_to_end().await).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(forgotten.is_ended().await);
     assert_eq!(proxy.exit().await.code(), Some(0));
 }
 

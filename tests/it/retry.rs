@@ -214,13 +214,15 @@ async fn a_primary_is_retried_as_well_and_its_consumer_sees_one_answer() {
 }
 
 #[tokio::test]
-async fn without_the_table_nothing_is_asked_twice() {
+async fn without_the_table_no_answer_comes_from_a_second_try() {
     let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::new(503, "busy")));
     let proxy = retrying(&v1, &v2, "timeout = \"2s\"").await;
     proxy.burst(0..5).await;
     let metrics = proxy.until("five fallbacks", |metrics| metrics.fallbacks("v2", "status") == 5).await;
-    assert_eq!((v2.count(), metrics.count("crossfade_retries_total", &[])), (5, 0));
+    assert_eq!(metrics.count("crossfade_retries_total", &[]), 0);
     assert_eq!(first_tries(&metrics), [0, 5]);
+    // At most one for each worker, to know what retries would save.
+    assert!((5..=7).contains(&v2.count()), "{}", v2.count());
 }
 
 #[tokio::test]

@@ -35,6 +35,11 @@ async fn a_collapsed_v2_is_rolled_back_and_stays_so() {
     let verdict = &rollback.expect("the rollback is an event")["verdict"];
     assert_eq!(verdict["verdict"], "rollback", "the event says why: {events}");
     assert!(verdict["evidence"]["samples"].as_u64() > Some(0), "with its numbers: {events}");
+    assert_eq!(verdict["evidence"]["top_cause"]["cause"], "status", "and with what to look at first: {events}");
+    assert!(
+        verdict["sentence"].as_str().is_some_and(|it| it.ends_with("100 % of V2's fallbacks: `status`")),
+        "{events}"
+    );
 
     // V2 recovers: a latch is a latch, and the same file again is no decision of a person.
     v2.behave(Behaviour::Answer(Reply::rich()));
@@ -57,6 +62,9 @@ async fn resume_starts_over_from_no_evidence() {
         v2.behave(Behaviour::Answer(Reply::fallback()));
         let metrics = collapse(&proxy).await;
         assert_eq!(metrics.count("crossfade_rollbacks_total", &[]), rollbacks);
+        // The rollback does not wait for the last shadows: whatever they get belongs to the collapse.
+        let fallbacks = 100 * rollbacks;
+        proxy.until("the last shadows", |metrics| metrics.outcomes("v2")[1] == fallbacks).await;
         v2.behave(Behaviour::Answer(Reply::rich()));
         let answer = proxy.verb("resume").await;
         assert_eq!(answer.status / 100, 2, "{}", answer.text());

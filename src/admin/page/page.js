@@ -91,9 +91,11 @@ function showEvidence(made, verdict) {
   const it = verdict.evidence;
   const left = it.seconds_needed == null ? 0 : Math.ceil(Math.max(it.seconds_needed, it.bake_left_s));
   const wait = left > 0 ? `, about ${left.toLocaleString("en")} s to go` : "";
+  const top = it.top_cause;
+  const cause = top ? `; ${percent(top.share)} of V2's fallbacks: ${top.cause}` : "";
   text(made, "evidence", `On this step: ${it.samples.toLocaleString("en")} requests, V2 between ${percent(it.lo)} and ${percent(it.hi)}; `
     + `evidence ${Math.min(it.log_e, it.log_e_pairs).toFixed(1)} of ${it.log_e_need.toFixed(1)} for a promotion, `
-    + `${it.log_r.toFixed(1)} of ${it.log_r_alarm.toFixed(1)} for a rollback${wait}`);
+    + `${it.log_r.toFixed(1)} of ${it.log_r_alarm.toFixed(1)} for a rollback${wait}${cause}`);
 }
 
 function draw(made, dependency) {

@@ -108,3 +108,12 @@ proptest! {
         let _ = PathPattern::parse(&text);
     }
 }
+
+#[test]
+fn a_pattern_is_told_as_it_was_written_and_one_without_names_is_a_path() {
+    for (text, literal) in [("/", true), ("/a/b", true), ("/a/", true), ("/a/{id}/c", false), ("/a/{rest...}", false)] {
+        let pattern = PathPattern::parse(text).expect("valid");
+        assert_eq!(pattern.to_string(), text);
+        assert_eq!(pattern.literal(), literal.then(|| text.to_owned()));
+    }
+}

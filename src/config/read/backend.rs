@@ -1,6 +1,7 @@
 //! One backend: where it is, how long it may take, and how requests are rewritten for it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -12,10 +13,13 @@ use super::super::template::PathTemplate;
 use super::super::tls::EndpointTls;
 use super::deployment::secret;
 use super::headers::{self, header_name};
+use super::jq;
+use super::mapping;
 use super::resilience;
 use super::table::Table;
 use super::tls;
 use super::value::Value;
+use crate::score::Mapping;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,7 +34,24 @@ pub(super) struct Defaults<'p> {
     pub(super) idle_timeout: Duration,
 }
 
-pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<BackendSpec> {
+/// V1's settings. Its answers are what consumers expect.
+pub(super) fn v1(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<BackendSpec> {
+    read(value, defaults, |response| {
+        response.key_error("has no effect: answers of V1 are what consumers expect", Some("remove it".to_owned()));
+        None
+    })
+}
+
+/// V2's settings.
+pub(super) fn v2(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<BackendSpec> {
+    read(value, defaults, mapping::response)
+}
+
+fn read(
+    value: &Value<'_>,
+    defaults: &Defaults<'_>,
+    response: fn(&Value<'_>) -> Option<Arc<Mapping>>,
+) -> Option<BackendSpec> {
     let mut table = value.table_like(EXAMPLE)?;
     let spec = BackendSpec {
         endpoints: endpoints(&mut table, defaults.folder),
@@ -41,8 +62,8 @@ pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Backend
         health: table.get("health", resilience::health),
         retry: table.get("retry", resilience::retry),
         request: table.get("request", Value::table).map(|table| request(table, defaults)).unwrap_or_default(),
+        response: table.get("response", response),
     };
-    unsupported_inside(&mut table, "response", &["map", "body"]);
     if spec.connect_timeout > spec.timeout {
         table.warn(
             "`connect_timeout` is longer than `timeout`, and can never be reached",
@@ -54,14 +75,6 @@ pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Option<Backend
     }
     table.finish();
     Some(spec)
-}
-
-/// Takes a table all of whose keys belong to a later version.
-fn unsupported_inside(table: &mut Table<'_>, key: &'static str, keys: &[&str]) {
-    if let Some(mut inner) = table.get(key, Value::table) {
-        inner.unsupported(keys);
-        inner.finish();
-    }
 }
 
 fn host_policy(value: &Value<'_>) -> Option<HostPolicy> {
@@ -178,11 +191,11 @@ fn port_of(authority: &str, host: &str, default: u16) -> Option<u16> {
 }
 
 fn request(mut table: Table<'_>, defaults: &Defaults<'_>) -> RequestMapping {
-    table.unsupported(&["body"]);
     let mapping = RequestMapping {
         path: table.get("path", template),
         set: table.get("set", |value| set(value, defaults)).unwrap_or_default(),
         remove: table.get("remove", remove).unwrap_or_default(),
+        body: table.get("body", jq::program),
     };
     table.finish();
     mapping

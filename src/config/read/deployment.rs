@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::super::deployment::{Dependency, DependencyMatch, Deployment, Limits};
 use super::super::forwarded::{Forwarded, ForwardedStyle, Network};
+use super::super::study::Diff;
 use super::super::tls::ServerTls;
 use super::super::token::Token;
 use super::backend::{self, Defaults};
 use super::fit::Surroundings;
 use super::route;
+use super::study;
 use super::table::Table;
 use super::tls;
 use super::value::Value;
@@ -43,7 +45,9 @@ pub(super) fn read(mut root: Table<'_>, folder: &Path) -> Deployment {
         data_dir: root.get("data_dir", |value| path(value, folder)).unwrap_or_else(|| folder.join("data")),
         workers: root.count("workers", 0, 0),
         forwarded: root.get("forwarded", Value::table).map(forwarded).unwrap_or_default(),
+        startup_probe: root.get("startup", Value::table).is_some_and(startup_probe),
         response_headers: root.bool("response_headers", true),
+        study: root.get("study", Value::table).map(study::study).unwrap_or_default(),
         dependencies: dependencies(&mut root, folder, &limits),
         limits,
     };
@@ -122,6 +126,13 @@ fn token(mut auth: Table<'_>, folder: &Path) -> Option<(PathBuf, Token)> {
     secret(&file?, folder).map(|(path, secret)| (path, Token::new(secret)))
 }
 
+/// `probe` of `[startup]`.
+fn startup_probe(mut table: Table<'_>) -> bool {
+    let probe = table.bool("probe", false);
+    table.finish();
+    probe
+}
+
 /// `trust` and `headers` of `[forwarded]`.
 fn forwarded(mut table: Table<'_>) -> Forwarded {
     const STYLES: [(&str, ForwardedStyle); 4] = [
@@ -158,6 +169,8 @@ fn limits(mut table: Table<'_>) -> Limits {
         shadow_memory: table.size("shadow_memory", default.shadow_memory),
         shadow_backlog: table.size("shadow_backlog", default.shadow_backlog),
         score_body: table.size("score_body", default.score_body),
+        rule_timeout: table.duration("rule_timeout", default.rule_timeout),
+        map_memory: table.size("map_memory", default.map_memory),
     };
     if limits.shadow_memory < limits.shadow_backlog.max(limits.score_body) {
         table.warn(
@@ -233,11 +246,12 @@ fn dependency(entry: &Value<'_>, defaults: &Defaults<'_>) -> Option<Dependency> 
     let name = name(entry);
     let mut table = entry.table()?;
     let matches = table.get("match", Value::table).map(matches).unwrap_or_default();
-    let v1 = table.take("v1").and_then(|value| backend::read(&value, defaults));
+    let v1 = table.take("v1").and_then(|value| backend::v1(&value, defaults));
     let v2 = table.required("v2", "v2 = { url = \"http://127.0.0.1:7002\" }");
-    let v2 = v2.and_then(|value| backend::read(&value, defaults));
+    let v2 = v2.and_then(|value| backend::v2(&value, defaults));
     let surroundings = Surroundings { matches: &matches, backends: v1.iter().chain(&v2).collect() };
-    let routes = route::read_all(&mut table, &surroundings);
+    let diff = table.get("diff", Value::table).map(|table| study::diff(table, &Diff::default())).unwrap_or_default();
+    let routes = route::read_all(&mut table, &surroundings, &diff);
     table.finish();
     Some(Dependency { name: name?.to_owned(), matches, v1, v2: v2?, routes })
 }

@@ -4,19 +4,23 @@ use http::Method;
 
 use super::super::deployment::{OTHER, Route};
 use super::super::pattern::PathPattern;
+use super::super::study::Diff;
 use super::deployment::check_name;
 use super::fit::{self, Surroundings};
 use super::headers;
+use super::study;
 use super::table::Table;
 use super::value::Value;
 use crate::score::{Exclude, Pointer, Rules};
 
 /// The routes in file order, and the implied last one.
-pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Vec<Route> {
+///
+/// `diff` is how the dependency wants answers compared; a route may add to that.
+pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>, diff: &Diff) -> Vec<Route> {
     let items = table.get("route", |value| value.items("tables such as [[dependency.NAME.route]]"));
     let mut names = Vec::new();
     let read = items.into_iter().flatten().filter_map(|item| {
-        let route = route(&item, &mut names)?;
+        let route = route(&item, &mut names, diff)?;
         Some((item, route))
     });
     let read: Vec<_> = read.collect();
@@ -24,17 +28,18 @@ pub(super) fn read_all(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -
         fit::check(table, &read, surroundings);
     }
     let routes = read.into_iter().map(|(_, route)| route);
-    routes.chain(std::iter::once(Route::other())).collect()
+    routes.chain(std::iter::once(Route { diff: diff.clone(), ..Route::other() })).collect()
 }
 
-fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>) -> Option<Route> {
+fn route<'a>(item: &Value<'a>, names: &mut Vec<&'a str>, base: &Diff) -> Option<Route> {
     let mut table = item.table()?;
     let name = table.required("name", "name = \"list\"");
     let name = name.and_then(|value| name_of(&value, names));
     let (methods, path) = table.get("match", Value::table).map(matches).unwrap_or_default();
     let rules = table.get("score", Value::table).map(rules).unwrap_or_default();
+    let diff = table.get("diff", Value::table).map_or_else(|| base.clone(), |table| study::diff(table, base));
     table.finish();
-    Some(Route { name: name?.to_owned(), methods, path, rules })
+    Some(Route { name: name?.to_owned(), methods, path, rules, diff })
 }
 
 fn name_of<'a>(value: &Value<'a>, names: &mut Vec<&'a str>) -> Option<&'a str> {

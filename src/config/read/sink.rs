@@ -41,6 +41,11 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// The document.
+    pub(super) const fn source(&self) -> &'a str {
+        self.source
+    }
+
     /// How many errors there are so far.
     pub(super) fn errors(&self) -> usize {
         let list = self.list.borrow();

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{HeaderSource, HostPolicy, KeySource, OTHER};
+use crate::config::{HeaderSource, HostPolicy, KeySource, OTHER, Route};
 use crate::percent::Percent;
 use crate::stage::Stage;
 
@@ -34,6 +34,33 @@ fn every_dependency_ends_with_the_implied_route() {
     let routes = &deployment().dependencies[0].routes;
     assert_eq!(routes.len(), 2);
     assert_eq!(routes[1].name, OTHER);
+}
+
+#[test]
+fn a_route_adds_to_how_its_dependency_wants_answers_compared() {
+    let source = "listen = [\"127.0.0.1:0\"]\n[dependency.a]\nv2.url = \"http://b\"\n\
+        diff = { noise = 2, tolerance = 0.01, ids = { \"/items\" = \"/id\", \"/tags\" = \"/t\" }, \
+        ignore = [{ path = \"/at\", until = 2027-01-31, reason = \"a clock\" }] }\n\
+        [[dependency.a.route]]\nname = \"list\"\n\
+        diff = { noise = 0, ids = { \"/items\" = \"/sku\" }, \
+        ignore = [{ path = \"/took\", until = 2027-02-28, reason = \"a stopwatch\" }] }\n";
+    let deployment = parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
+    let [list, other] = &deployment.dependencies[0].routes[..] else { panic!("two routes") };
+    assert_eq!((list.diff.noise, other.diff.noise), (Percent::ZERO, Percent::from_whole(2)));
+    let told = |route: &Route| {
+        let options = &route.diff.options;
+        let ids: Vec<_> = options.ids.iter().map(|it| format!("{} {}", it.at, it.id)).collect();
+        let ignored: Vec<_> = options.ignore.iter().map(|it| format!("{} {}", it.path, it.until)).collect();
+        (ids, ignored, options.tolerance.relative.to_string())
+    };
+    let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (ids, ignored) = (strings(&["/tags /t", "/items /sku"]), strings(&["/at 2027-01-31", "/took 2027-02-28"]));
+    assert_eq!(told(list), (ids, ignored, "0.01".to_owned()));
+    assert_eq!(told(other).1, strings(&["/at 2027-01-31"]));
+    let other =
+        parse_deployment(&source.replace("noise = 0", "noise = 9"), Path::new("crossfade.toml")).expect("valid");
+    let same = deployment.dependencies[0].differs_in_secrets_only(&other.dependencies[0]);
+    assert!(same, "how answers are compared is nothing to the gate");
 }
 
 #[test]

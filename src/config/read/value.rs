@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
@@ -62,6 +63,14 @@ impl<'a> Value<'a> {
     /// Reports what is wrong with the value.
     pub(super) fn error(&self, what: impl fmt::Display, help: impl Into<String>) {
         self.push(Severity::Error, &self.written.span(), &what, Some(help.into()));
+    }
+
+    /// Reports what is wrong with a part of the string that the value is.
+    pub(super) fn error_inside(&self, part: &Range<usize>, what: impl fmt::Display, help: impl Into<String>) {
+        let (span, text) = (self.written.span(), self.str().unwrap_or_default());
+        let written = self.sink.source().get(span.clone()).unwrap_or_default();
+        let place = super::jq::place(written, span.start, text, part);
+        self.push(Severity::Error, &place, &what, Some(help.into()));
     }
 
     /// Warns about the value.
@@ -298,6 +307,19 @@ impl<'a> Value<'a> {
                 self.error(format_args!("`{}` is no method", text.escape_debug()), "write \"GET\", say");
             })
             .ok()
+    }
+
+    /// A day.
+    pub(super) fn date(&self) -> Option<Date> {
+        const HELP: &str = "write a day without quotes, such as 2027-01-31";
+        let DeValue::Datetime(date) = self.raw() else {
+            return self.wanted("a day such as 2027-01-31 (without quotes)");
+        };
+        let text = date.to_string();
+        Date::from_str(&text).ok().filter(|_| date.time.is_none()).or_else(|| {
+            self.error(format_args!("{text} is no day"), HELP);
+            None
+        })
     }
 
     /// An instant, with its offset from UTC.

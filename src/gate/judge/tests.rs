@@ -182,7 +182,11 @@ fn a_route_takes_less_than_two_kibibytes() {
     let deadline_s = [0.1, 2.0, 2.6, 5.0, 30.0, 600.0];
     for deadline_s in deadline_s {
         let judge = judge(&Params { deadline_s, ..params() }, &["all"]);
-        let per_route = size_of::<Route>() + judge.routes[0].ring_bytes() + size_of::<Reading>() + size_of::<u64>();
+        let per_route = size_of::<Route>()
+            + judge.routes[0].ring_bytes()
+            + size_of::<Reading>()
+            + size_of::<u64>()
+            + size_of::<Causes>();
         assert!(per_route < 2048, "{per_route} bytes with a deadline of {deadline_s} s");
     }
 }

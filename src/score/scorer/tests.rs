@@ -108,6 +108,7 @@ impl Given {
             trailers: self.trailers.as_ref(),
             body,
             head_latency: Duration::from_millis(self.latency_ms),
+            unmapped: true,
         };
         scorer.score(&answer, cap)
     }

@@ -6,26 +6,37 @@
 //!
 //! The ledger knows keys, order and bytes; what the bytes mean is the business of those who write and read them.
 
+#[cfg(test)]
+mod faulty;
+mod medium;
+mod prune;
 mod reader;
 mod tables;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use redb::Database;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use faulty::Disk;
 pub use reader::{Reader, Span};
 pub use tables::FORMAT;
-pub use writer::Batch;
+pub use writer::{Batch, NotWritten};
 
-use super::directory::DataDir;
-use super::state_file::{self, StateError};
-use tables::OpenFailure;
+use super::directory::{DataDir, Lock};
+use super::state_file::StateError;
+use medium::{InDirectory, Medium};
+use writer::Writer;
 
 /// Batches that wait for the disk; the sender keeps what finds no room.
 const WAITING: usize = 4;
+/// At the start a disk has this long to answer. After a crash it may take a while: see benches/README.md.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +70,22 @@ pub struct Found {
     pub last_event: u64,
     /// The number of the last verdict; 0: none.
     pub last_verdict: u64,
-    /// Why the file could not be opened, if it could not; it is tried again with each batch.
+    /// The last events, newest first.
+    pub past: Vec<Vec<u8>>,
+    /// Why the file could not be opened to be written, if it could not; it is tried again with each batch. What is found all
+    /// the same could be read.
     pub unavailable: Option<String>,
 }
+
+impl Found {
+    /// What tells a ledger from what another process made of it.
+    fn content(&self) -> (Option<&[u8]>, u64, u64) {
+        (self.state.as_deref(), self.last_event, self.last_verdict)
+    }
+}
+
+/// Says how a batch fared.
+pub type Receipt = oneshot::Receiver<Result<(), NotWritten>>;
 
 /// The writing end.
 #[derive(Debug)]
@@ -70,7 +94,11 @@ pub struct Ledger {
     reader: Reader,
     /// Ends with the sender of its jobs.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests wait for it"))]
-    thread: std::thread::JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
+    /// The directory is this process's as long as somebody may write there. The thread itself does not hold it: a disk that
+    /// never answers would hold it for ever.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
+    lock: Option<Arc<Lock>>,
 }
 
 /// The open file, shared by the writer and its readers; `None` while it cannot be opened.
@@ -78,21 +106,42 @@ type Shared = Arc<Mutex<Option<Arc<Database>>>>;
 
 impl Ledger {
     /// Opens the ledger of a data directory, or makes a new one; takes over the state of earlier versions. A damaged file is
-    /// set aside and told: it is no permission for anything. A file that cannot be opened now is tried again later.
+    /// set aside and told: it is no permission for anything. A file that cannot be opened now is read if it can be, and tried
+    /// again with each batch. Waits for a disk that does not answer, but not for ever.
     ///
     /// # Errors
     /// As [`LedgerError`] tells.
     pub fn open(data_dir: &DataDir) -> Result<(Self, Found), LedgerError> {
-        let (path, old_state) = (&data_dir.ledger(), &data_dir.gate_state());
-        let (database, found) = open_or_set_aside(path)?;
-        let found = match &database {
-            Some(database) if found.state.is_none() => take_over(database, found, old_state)?,
-            _ => found,
-        };
-        let shared: Shared = Arc::new(Mutex::new(database.map(Arc::new)));
+        let medium = InDirectory::new(data_dir);
+        let (ledger, found) = Self::on(medium, data_dir.gate_state(), data_dir.recording(), PATIENCE)?;
+        Ok((Self { lock: Some(Arc::clone(data_dir.lock())), ..ledger }, found))
+    }
+
+    /// On a disk that a test has in hand.
+    #[cfg(test)]
+    pub(crate) fn on_disk(disk: &Disk, data_dir: &std::path::Path) -> (Self, Found) {
+        let (old_state, recording) = (data_dir.join("gate.state"), data_dir.join("recording"));
+        Self::on(disk.clone(), old_state, recording, PATIENCE).expect("no version but this one wrote it")
+    }
+
+    fn on(
+        medium: impl Medium,
+        old_state: PathBuf,
+        recording: PathBuf,
+        patience: Duration,
+    ) -> Result<(Self, Found), LedgerError> {
+        let shared = Shared::default();
         let reader = Reader::new(Arc::clone(&shared));
-        let (jobs, thread) = writer::start(path.clone(), shared, data_dir.recording()).map_err(LedgerError::Thread)?;
-        Ok((Self { jobs, reader, thread }, found))
+        let (jobs, given) = mpsc::sync_channel(WAITING);
+        let (tell, opened) = mpsc::sync_channel(0);
+        let writer = Writer::new(medium, old_state, recording, shared);
+        let thread = thread::Builder::new().name("ledger".to_owned());
+        let thread = thread.spawn(move || writer.run(&tell, &given)).map_err(LedgerError::Thread)?;
+        let found = match opened.recv_timeout(patience) {
+            Ok(found) => found?,
+            Err(_) => Found { unavailable: Some(writer::hangs(patience)), ..Found::default() },
+        };
+        Ok((Self { jobs, reader, thread, lock: None }, found))
     }
 
     /// The reading end.
@@ -105,7 +154,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The batch, when there is no room for it.
-    pub fn write(&self, batch: Batch) -> Result<oneshot::Receiver<Result<(), String>>, Box<Batch>> {
+    pub fn write(&self, batch: Batch) -> Result<Receipt, Box<Batch>> {
         let (tell, receipt) = oneshot::channel();
         match self.jobs.try_send(writer::Job { batch, tell }) {
             Ok(()) => Ok(receipt),
@@ -114,53 +163,13 @@ impl Ledger {
     }
 }
 
-fn open_or_set_aside(path: &Path) -> Result<(Option<Database>, Found), LedgerError> {
-    let missing = |reason| (None, Found { unavailable: Some(reason), ..Found::default() });
-    let opened = tables::open(path).and_then(|database| Ok((tables::look(&database)?, database)));
-    match opened {
-        Ok((found, database)) => Ok((Some(database), found)),
-        Err(OpenFailure::Newer(found)) => Err(LedgerError::Newer { path: path.to_owned(), found }),
-        Err(OpenFailure::Io(reason)) => Ok(missing(reason)),
-        Err(OpenFailure::Damaged(reason)) => {
-            let aside = state_file::set_aside(path)?;
-            tracing::error!(
-                "the ledger is damaged ({reason}); it is now {}, and every rollout starts from no evidence at 0 %",
-                aside.display()
-            );
-            Ok(tables::open(path).map_or_else(|error| missing(error.to_string()), |new| (Some(new), Found::default())))
-        }
-    }
-}
-
-/// The state of versions before the ledger, once.
-fn take_over(database: &Database, found: Found, old_state: &Path) -> Result<Found, LedgerError> {
-    let state = match state_file::load::<serde_json::Value>(old_state) {
-        Ok(Some(state)) => state,
-        Ok(None) => return Ok(found),
-        Err(error @ StateError::Damaged { .. }) => {
-            let aside = state_file::set_aside(old_state)?;
-            tracing::error!("{error}; it is now {}, and every rollout starts from no evidence at 0 %", aside.display());
-            return Ok(found);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let last_event = found.last_event.max(state["last_event"].as_u64().unwrap_or_default());
-    let state = Some(state.to_string().into_bytes());
-    match writer::apply(database, &Batch { state: state.clone(), ..Batch::default() }) {
-        // Its content is in the ledger: the file must not be taken over again.
-        Ok(()) => state_file::retire(old_state)?,
-        Err(error) => tracing::error!("the state of an earlier version cannot be written to the ledger yet: {error}"),
-    }
-    Ok(Found { state, last_event, ..found })
-}
-
 fn current(shared: &Shared) -> Option<Arc<Database>> {
     // The option is replaced whole, so a panic elsewhere leaves nothing half done.
     shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn replace(shared: &Shared, database: Option<Arc<Database>>) {
-    *shared.lock().unwrap_or_else(PoisonError::into_inner) = database;
+fn replace(shared: &Shared, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
+    std::mem::replace(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner), database)
 }
 
 #[cfg(test)]

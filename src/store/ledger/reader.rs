@@ -1,11 +1,15 @@
 //! The reading end: sees what was committed, while more is being written.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redb::{Database, Error, ReadableDatabase, ReadableTable};
 
 use super::tables::{EVENTS, HOURS, VERDICTS};
-use super::{Shared, current};
+use super::{Shared, current, replace};
+
+/// Between two looks whether somebody still reads.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Which rows, by number: those after `after`, up to `most` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,25 @@ pub struct Reader(Shared);
 impl Reader {
     pub(super) const fn new(shared: Shared) -> Self {
         Self(shared)
+    }
+
+    /// Closes the file, for another process to open it; waits until nobody reads any more, at most for `patience`, and
+    /// says whether that was enough. Only after the writing end was dropped, which would open it again.
+    pub async fn close(&self, patience: Duration) -> bool {
+        let since = Instant::now();
+        let Some(mut database) = replace(&self.0, None) else { return true };
+        loop {
+            match Arc::try_unwrap(database) {
+                // Here, and not wherever the last reader ends: the file is closed when this says so.
+                Ok(unread) => {
+                    drop(unread);
+                    return true;
+                }
+                Err(read) if since.elapsed() < patience => database = read,
+                Err(_) => return false,
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// Events in their order.

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use redb::{
-    Database, DatabaseError, Error, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    Database, DatabaseError, Error, ReadableDatabase, ReadableTable, StorageBackend, StorageError, TableDefinition,
+    TableError,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -27,6 +28,9 @@ pub(super) const EVENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition:
 pub(super) const VERDICTS: TableDefinition<'static, (&str, u64), &[u8]> = TableDefinition::new("verdicts");
 /// Counts by dependency, route and hour: one record for each minute with traffic.
 pub(super) const HOURS: TableDefinition<'static, (&str, &str, u64), &[u8]> = TableDefinition::new("hours");
+
+/// Events of earlier processes that are read at the start.
+const PAST: usize = 1000;
 
 /// The one key of [`STATE`].
 pub(super) const GATE: &str = "gate";
@@ -68,7 +72,15 @@ impl From<Error> for OpenFailure {
 
 /// Opens a ledger, makes one where there is none, and brings an older one up to date.
 pub(super) fn open(path: &Path) -> Result<Database, OpenFailure> {
-    let opened = Database::builder().set_cache_size(CACHE).create(path);
+    prepared(Database::builder().set_cache_size(CACHE).create(path))
+}
+
+/// The same for what is kept elsewhere than in a file of its own.
+pub(super) fn with(backend: impl StorageBackend) -> Result<Database, OpenFailure> {
+    prepared(Database::builder().set_cache_size(CACHE).create_with_backend(backend))
+}
+
+fn prepared(opened: Result<Database, DatabaseError>) -> Result<Database, OpenFailure> {
     let database = opened.map_err(|error| match error {
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::UnexpectedEof => {
             OpenFailure::Damaged("it is cut short".to_owned())
@@ -112,9 +124,12 @@ fn begin(database: &Database) -> Result<(), Error> {
 pub(super) fn look(database: &Database) -> Result<Found, Error> {
     let transaction = database.begin_read()?;
     let state = transaction.open_table(STATE)?.get(GATE)?.map(|state| whole(state.value())).transpose()?;
-    let last_event = transaction.open_table(EVENTS)?.last()?.map_or(0, |(id, _)| id.value());
     let last_verdict = transaction.open_table(META)?.get(LAST_VERDICT)?.map_or(0, |last| last.value());
-    Ok(Found { state, last_event, last_verdict, unavailable: None })
+    let events = transaction.open_table(EVENTS)?;
+    let last_event = events.last()?.map_or(0, |(id, _)| id.value());
+    let past = events.iter()?.rev().take(PAST).map(|row| Ok(row?.1.value().to_vec()));
+    let past = past.collect::<Result<_, Error>>()?;
+    Ok(Found { state, last_event, last_verdict, past, unavailable: None })
 }
 
 /// A state as it is kept.

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
 
@@ -12,13 +13,13 @@ fn opened(folder: &Path) -> (Ledger, Found) {
     Ledger::open(&data_dir(folder)).expect("it opens")
 }
 
-fn put(ledger: &Ledger, batch: Batch) -> Result<(), String> {
+fn put(ledger: &Ledger, batch: Batch) -> Result<(), NotWritten> {
     ledger.write(batch).expect("there is room").blocking_recv().expect("the thread answers")
 }
 
 /// Waits until the thread has closed the file.
-fn close(Ledger { jobs, reader, thread }: Ledger) {
-    drop((jobs, reader));
+fn close(Ledger { jobs, reader, thread, lock }: Ledger) {
+    drop((jobs, reader, lock));
     thread.join().expect("the thread does not panic");
 }
 
@@ -56,7 +57,8 @@ fn what_was_written_is_there_after_a_restart() {
     close(ledger);
 
     let (ledger, found) = opened(folder.path());
-    assert_eq!(found, Found { state: Some(b"{}".to_vec()), last_event: 2, last_verdict: 7, unavailable: None });
+    let past = vec![b"event 2".to_vec(), b"event 1".to_vec()];
+    assert_eq!(found, Found { state: Some(b"{}".to_vec()), last_event: 2, last_verdict: 7, past, unavailable: None });
     let reader = ledger.reader();
     let ids = |rows: Vec<(u64, Vec<u8>)>| rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(reader.events(ALL).expect("readable")), [1, 2]);
@@ -118,8 +120,79 @@ fn a_disk_that_was_away_is_noticed_when_it_is_back() {
     assert!(found.unavailable.is_some());
     put(&ledger, event(1)).expect_err("a folder is no file");
     fs::remove_dir(&in_the_way).expect("the folder is writable");
-    put(&ledger, event(1)).expect("now there is room");
+    put(&ledger, event(1)).expect("now there is room, and nothing in it that was not known");
     assert_eq!(ledger.reader().events(ALL).expect("readable").len(), 1);
+}
+
+#[test]
+fn what_was_in_a_ledger_that_could_not_be_read_is_told_before_it_is_replaced() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    with(folder.path(), Batch { state: Some(b"{}".to_vec()), ..event(1) });
+    let (path, away) = (folder.path().join("ledger.redb"), folder.path().join("away"));
+    fs::rename(&path, &away).expect("the folder is writable");
+    fs::create_dir(&path).expect("the folder is writable");
+    let (ledger, found) = opened(folder.path());
+    assert!(found.unavailable.is_some() && found.state.is_none());
+    fs::remove_dir(&path).expect("the folder is writable");
+    fs::rename(&away, &path).expect("the folder is writable");
+    let batch = Batch { state: Some(b"[]".to_vec()), ..event(2) };
+    let Err(NotWritten::Found(found)) = put(&ledger, batch.clone()) else { panic!("it was not told") };
+    assert_eq!((found.state.as_deref(), found.last_event), (Some(b"{}".as_slice()), 1));
+    put(&ledger, batch).expect("it is known now");
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_read() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    with(folder.path(), Batch { state: Some(b"{}".to_vec()), ..event(1) });
+    let data_dir = data_dir(folder.path());
+    let database = InDirectory::new(&data_dir).look().expect("readable");
+    writer::apply(&database, &event(2)).expect("in memory");
+    drop(database);
+    let found = tables::look(&InDirectory::new(&data_dir).look().expect("readable")).expect("readable");
+    assert_eq!((found.state.as_deref(), found.last_event), (Some(b"{}".as_slice()), 1), "nothing was written");
+}
+
+/// A disk that does not answer until it is told to.
+struct Hung(InDirectory, mpsc::Receiver<()>);
+
+impl Medium for Hung {
+    fn open(&self) -> Result<redb::Database, tables::OpenFailure> {
+        self.1.recv().expect("the test ends it");
+        self.0.open()
+    }
+
+    fn look(&self) -> Result<redb::Database, tables::OpenFailure> {
+        self.0.look()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path()
+    }
+
+    fn set_aside(&self) -> Result<PathBuf, StateError> {
+        self.0.set_aside()
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_at_the_start_holds_up_nobody_and_is_heard_later() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    with(folder.path(), Batch { state: Some(b"{}".to_vec()), ..event(1) });
+    let data_dir = data_dir(folder.path());
+    let (answer, hangs) = mpsc::channel();
+    let hung = Hung(InDirectory::new(&data_dir), hangs);
+    let patience = Duration::from_millis(20);
+    let (ledger, found) =
+        Ledger::on(hung, data_dir.gate_state(), data_dir.recording(), patience).expect("it goes on without");
+    assert!(found.unavailable.is_some() && found.state.is_none());
+    let receipt = ledger.write(event(2)).expect("there is room");
+    for _ in 0..2 {
+        answer.send(()).expect("the thread waits for it");
+    }
+    let told = receipt.blocking_recv().expect("the thread answers");
+    assert!(matches!(told, Err(NotWritten::Found(found)) if found.last_event == 1));
+    put(&ledger, event(2)).expect("it answers now");
 }
 
 proptest! {

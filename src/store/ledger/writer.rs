@@ -1,24 +1,18 @@
 //! The thread that writes: one transaction for each batch, flushed before it says so.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::time::Duration;
 
-use redb::{Database, Error, ReadableTable, ReadableTableMetadata};
+use redb::{Database, Error, ReadableTable};
 use tokio::sync::oneshot;
 
 use super::super::recording::{Block, Recording};
-use super::tables::{EVENTS, GATE, HOURS, STATE, VERDICTS, open, sealed, set_last_verdict};
-use super::{Shared, WAITING, current, replace};
-
-/// Events that are kept; with one a minute, 400 days of them are 576 000. At some 700 bytes each.
-const MOST_EVENTS: u64 = 600_000;
-/// Changes of the verdict that are kept for each dependency; at some 900 bytes each.
-const MOST_VERDICTS: u64 = 200_000;
-/// Hours of counts that are kept: 400 days.
-const HOURS_KEPT: u64 = 400 * 24;
-/// Rows that one batch removes at most, so that none takes long.
-const PRUNED_AT_ONCE: usize = 1000;
+use super::super::state_file::{self, StateError};
+use super::medium::Medium;
+use super::prune;
+use super::tables::{self, EVENTS, GATE, HOURS, OpenFailure, STATE, VERDICTS, sealed, set_last_verdict};
+use super::{Found, LedgerError, Shared, current, replace};
 
 /// What is written together: all of it, or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,52 +29,198 @@ pub struct Batch {
     pub blocks: Vec<Block>,
 }
 
+/// Why a batch is not on the disk, as far as is known. It is to be sent again.
+#[derive(Debug)]
+pub enum NotWritten {
+    /// It cannot be written, for this reason.
+    Failed(String),
+    /// It could be, but the ledger holds what nobody knew when it was sent: it could not be read at the start.
+    Found(Box<Found>),
+}
+
 /// A batch, and whom to tell.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) batch: Batch,
-    pub(super) tell: oneshot::Sender<Result<(), String>>,
+    pub(super) tell: oneshot::Sender<Result<(), NotWritten>>,
 }
 
-pub(super) fn start(
-    path: PathBuf,
+/// What the thread owns.
+pub(super) struct Writer<M> {
+    medium: M,
+    /// The gate's state as versions before the ledger kept it.
+    old_state: PathBuf,
+    recording: Recording,
     shared: Shared,
-    recording: PathBuf,
-) -> std::io::Result<(mpsc::SyncSender<Job>, thread::JoinHandle<()>)> {
-    let (jobs, given) = mpsc::sync_channel::<Job>(WAITING);
-    let thread = thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-        let mut recording = Recording::new(recording);
-        while let Ok(Job { batch, tell }) = given.recv() {
-            let written = record(&mut recording, &batch).and_then(|()| write(&path, &shared, &batch));
-            // Whoever sent it may have gone; what was sent is written all the same.
-            let _ = tell.send(written);
+    /// What is in `shared` can be written.
+    is_writable: bool,
+    known: Known,
+}
+
+/// What those know of the ledger who send the batches.
+enum Known {
+    /// Nothing.
+    Nothing,
+    /// What could be read while it could not be written; another process may write it meanwhile.
+    Seen(Found),
+    /// What is in it: they were told, or sent it themselves.
+    All,
+}
+
+/// Why the ledger cannot be written.
+enum Unopened {
+    /// It may be possible later.
+    ForNow(String),
+    /// It will not be.
+    ForGood(LedgerError),
+}
+
+impl From<LedgerError> for Unopened {
+    fn from(error: LedgerError) -> Self {
+        Self::ForGood(error)
+    }
+}
+
+impl std::fmt::Display for Unopened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ForNow(reason) => f.write_str(reason),
+            Self::ForGood(error) => error.fmt(f),
         }
-    })?;
-    Ok((jobs, thread))
+    }
 }
 
-fn record(recording: &mut Recording, batch: &Batch) -> Result<(), String> {
-    let recorded = batch.blocks.iter().try_for_each(|block| recording.append(block));
-    recorded.map_err(|error| format!("the recording cannot be written: {error}"))
+/// Why nothing is known of a disk.
+pub(super) fn hangs(patience: Duration) -> String {
+    format!("the disk has not answered for {} s", patience.as_secs())
 }
 
-fn write(path: &Path, shared: &Shared, batch: &Batch) -> Result<(), String> {
-    let database = match current(shared) {
-        Some(database) => database,
-        None => reopen(path, shared)?,
-    };
-    apply(&database, batch).map_err(|error| {
-        // After a failed write the file is in an unknown state until it is opened again.
-        replace(shared, None);
-        error.to_string()
-    })
-}
+impl<M: Medium> Writer<M> {
+    pub(super) fn new(medium: M, old_state: PathBuf, recording: PathBuf, shared: Shared) -> Self {
+        let recording = Recording::new(recording);
+        Self { medium, old_state, recording, shared, is_writable: false, known: Known::Nothing }
+    }
 
-fn reopen(path: &Path, shared: &Shared) -> Result<Arc<Database>, String> {
-    let database = open(path).map_err(|error| format!("the ledger {} cannot be opened: {error}", path.display()))?;
-    let database = Arc::new(database);
-    replace(shared, Some(Arc::clone(&database)));
-    Ok(database)
+    /// Opens the ledger, tells what is in it, and writes until nobody can send any more.
+    pub(super) fn run(mut self, tell: &mpsc::SyncSender<Result<Found, LedgerError>>, given: &mpsc::Receiver<Job>) {
+        let found = match self.begin() {
+            Ok(found) => found,
+            // Whoever started this thread ends with it, or was too impatient to hear of it.
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        if tell.send(Ok(found.clone())).is_ok() {
+            self.known = if self.is_writable { Known::All } else { Known::Seen(found) };
+        } else {
+            // Nobody waited that long: they are told instead of what they ask for first.
+            replace(&self.shared, None);
+            self.is_writable = false;
+        }
+        while let Ok(Job { batch, tell }) = given.recv() {
+            // Whoever sent it may have gone; what was sent is written all the same.
+            let _ = tell.send(self.write(&batch));
+        }
+    }
+
+    fn begin(&mut self) -> Result<Found, LedgerError> {
+        let reason = match self.open() {
+            Ok(found) => return Ok(found),
+            Err(Unopened::ForGood(error)) => return Err(error),
+            Err(Unopened::ForNow(reason)) => reason,
+        };
+        let seen = self.medium.look().and_then(|database| Ok((tables::look(&database)?, database)));
+        let found = seen.map(|(found, database)| {
+            replace(&self.shared, Some(Arc::new(database)));
+            found
+        });
+        Ok(Found { unavailable: Some(reason), ..found.unwrap_or_default() })
+    }
+
+    /// Opens it to be written.
+    fn open(&mut self) -> Result<Found, Unopened> {
+        let (found, database) = self.open_or_set_aside()?;
+        let found = if found.state.is_none() { self.take_over(&database, found)? } else { found };
+        replace(&self.shared, Some(Arc::new(database)));
+        self.is_writable = true;
+        Ok(found)
+    }
+
+    fn open_or_set_aside(&self) -> Result<(Found, Database), Unopened> {
+        let open = || self.medium.open().and_then(|database| Ok((tables::look(&database)?, database)));
+        open().or_else(|failure| match failure {
+            OpenFailure::Damaged(reason) => {
+                let aside = self.medium.set_aside().map_err(LedgerError::from)?;
+                tracing::error!(
+                    "the ledger is damaged ({reason}); it is now {}, and what it said is forgotten: where nothing else is \
+                     known, a rollout starts from no evidence at 0 %",
+                    aside.display()
+                );
+                open().map_err(|failure| self.unopened(failure))
+            }
+            other => Err(self.unopened(other)),
+        })
+    }
+
+    fn unopened(&self, failure: OpenFailure) -> Unopened {
+        match failure {
+            OpenFailure::Newer(found) => LedgerError::Newer { path: self.medium.path(), found }.into(),
+            OpenFailure::Damaged(reason) | OpenFailure::Io(reason) => Unopened::ForNow(reason),
+        }
+    }
+
+    /// The state of versions before the ledger, once.
+    fn take_over(&self, database: &Database, found: Found) -> Result<Found, LedgerError> {
+        let old_state = &self.old_state;
+        let state = match state_file::load::<serde_json::Value>(old_state) {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(found),
+            Err(error @ StateError::Damaged { .. }) => {
+                let aside = state_file::set_aside(old_state)?;
+                tracing::error!(
+                    "{error}; it is now {}, and every rollout starts from no evidence at 0 %",
+                    aside.display()
+                );
+                return Ok(found);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let last_event = found.last_event.max(state["last_event"].as_u64().unwrap_or_default());
+        let state = Some(state.to_string().into_bytes());
+        match apply(database, &Batch { state: state.clone(), ..Batch::default() }) {
+            // Its content is in the ledger: the file must not be taken over again.
+            Ok(()) => state_file::retire(old_state)?,
+            Err(error) => {
+                tracing::error!("the state of an earlier version cannot be written to the ledger yet: {error}");
+            }
+        }
+        Ok(Found { state, last_event, ..found })
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), NotWritten> {
+        if !self.is_writable {
+            let found = self.open().map_err(|why| NotWritten::Failed(format!("the ledger cannot be opened: {why}")))?;
+            let is_news = match std::mem::replace(&mut self.known, Known::All) {
+                Known::Nothing => true,
+                Known::Seen(seen) => seen.content() != found.content(),
+                Known::All => false,
+            };
+            if is_news {
+                return Err(NotWritten::Found(Box::new(found)));
+            }
+        }
+        self.record(batch).map_err(NotWritten::Failed)?;
+        let database = current(&self.shared).ok_or_else(|| NotWritten::Failed("the ledger is closed".to_owned()))?;
+        apply(&database, batch).map_err(|error| {
+            // After a failed write the file is in an unknown state until it is opened again.
+            replace(&self.shared, None);
+            self.is_writable = false;
+            NotWritten::Failed(error.to_string())
+        })
+    }
+
+    fn record(&mut self, batch: &Batch) -> Result<(), String> {
+        let recorded = batch.blocks.iter().try_for_each(|block| self.recording.append(block));
+        recorded.map_err(|error| format!("the recording cannot be written: {error}"))
+    }
 }
 
 pub(super) fn apply(database: &Database, batch: &Batch) -> Result<(), Error> {
@@ -103,13 +243,7 @@ fn add_events(transaction: &redb::WriteTransaction, batch: &Batch) -> Result<(),
     for (id, event) in &batch.events {
         events.insert(*id, event.as_slice())?;
     }
-    for _ in 0..PRUNED_AT_ONCE {
-        if events.len()? <= MOST_EVENTS {
-            break;
-        }
-        events.pop_first()?;
-    }
-    Ok(())
+    prune::events(&mut events)
 }
 
 fn add_verdicts(transaction: &redb::WriteTransaction, batch: &Batch) -> Result<(), Error> {
@@ -118,21 +252,12 @@ fn add_verdicts(transaction: &redb::WriteTransaction, batch: &Batch) -> Result<(
     let mut verdicts = transaction.open_table(VERDICTS)?;
     for (dependency, number, verdict) in &batch.verdicts {
         verdicts.insert((dependency.as_str(), *number), verdict.as_slice())?;
-        // Numbers are given out one after the other: whatever is this much older than the last one is too much.
-        let oldest = number.saturating_sub(MOST_VERDICTS);
-        let old = verdicts.range((dependency.as_str(), 0)..(dependency.as_str(), oldest))?.take(PRUNED_AT_ONCE);
-        let old: Vec<u64> = old.map(|row| Ok(row?.0.value().1)).collect::<Result<_, Error>>()?;
-        for number in old {
-            verdicts.remove((dependency.as_str(), number))?;
-        }
     }
-    Ok(())
+    prune::verdicts(&mut verdicts)
 }
 
 fn add_minutes(transaction: &redb::WriteTransaction, batch: &Batch) -> Result<(), Error> {
-    if batch.minutes.is_empty() {
-        return Ok(());
-    }
+    let Some(last) = batch.minutes.iter().map(|(.., hour, _)| *hour).max() else { return Ok(()) };
     let mut hours = transaction.open_table(HOURS)?;
     for (dependency, route, hour, record) in &batch.minutes {
         let key = (dependency.as_str(), route.as_str(), *hour);
@@ -142,12 +267,6 @@ fn add_minutes(transaction: &redb::WriteTransaction, batch: &Batch) -> Result<()
             row.extend_from_slice(record);
             hours.insert(key, row.as_slice())?;
         }
-        let oldest = hour.saturating_sub(HOURS_KEPT);
-        let old = hours.range((key.0, key.1, 0)..(key.0, key.1, oldest))?.take(PRUNED_AT_ONCE);
-        let old: Vec<u64> = old.map(|row| Ok(row?.0.value().2)).collect::<Result<_, Error>>()?;
-        for hour in old {
-            hours.remove((key.0, key.1, hour))?;
-        }
     }
-    Ok(())
+    prune::hours(&mut hours, last)
 }

@@ -23,7 +23,7 @@ pub(crate) use command::{curl, run};
 pub(crate) use metrics::Metrics;
 pub(crate) use origin::{Behaviour, Origin, Received, Reply};
 pub(crate) use peer::{Answered, Consumer, Content, Peer, Speaks, content, stream};
-pub(crate) use proxy::{Proxy, World, Write};
+pub(crate) use proxy::{BINARY, Proxy, RUN, World, Write, signal};
 pub(crate) use raw::{Raw, Script};
 
 /// The longest a test waits for anything before it fails.

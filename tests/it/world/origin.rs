@@ -65,6 +65,8 @@ pub(crate) enum Behaviour {
     Answer(Reply),
     /// [`Reply::rich`] for this percentage of the requests, evenly spread, else [`Reply::fallback`].
     HitRate(u64),
+    /// Answers with what is made of the target and the number of the request.
+    Make(fn(&str, u64) -> Reply),
     /// Answers with the method, target, headers and the hash of the body.
     Echo,
     /// Answers in chunks.
@@ -321,6 +323,7 @@ async fn act(behaviour: Behaviour, wire: &mut Wire, request: &Received, count: u
             let reply = if is_rich { Reply::rich() } else { Reply::fallback() };
             wire.write(&reply.with_length(with_body)).await?;
         }
+        Behaviour::Make(make) => wire.write(&make(&request.target, count).with_length(with_body)).await?,
         Behaviour::Echo => {
             let reply = Reply::new(200, request.describe()).header("X-Echo", "yes").header("x-echo", "again");
             wire.write(&reply.with_length(with_body)).await?;

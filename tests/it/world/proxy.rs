@@ -29,6 +29,7 @@ pub(crate) struct World {
     top: Vec<String>,
     files: Vec<(String, String)>,
     routes: Option<String>,
+    diff: Option<String>,
     rollout: String,
     config_map: bool,
 }
@@ -108,6 +109,13 @@ impl World {
         self
     }
 
+    /// Lines for the table that says how answers are compared. By default V1 is never called twice, so that calls can be
+    /// counted.
+    pub(crate) fn diff(mut self, lines: &str) -> Self {
+        self.diff = Some(lines.to_owned());
+        self
+    }
+
     /// Lines for the dependency's table of the rollout file.
     pub(crate) fn rollout(mut self, lines: &str) -> Self {
         self.rollout = entry(lines);
@@ -123,11 +131,13 @@ impl World {
     /// Writes both files, starts the process and waits until it listens.
     pub(crate) async fn start(self) -> Proxy {
         let folder = TempDir::new().expect("a temporary folder");
-        let Self { v1, v2, limits, top, files, routes, rollout, config_map } = self;
+        let Self { v1, v2, limits, top, files, routes, diff, rollout, config_map } = self;
+        let diff = diff.unwrap_or_else(|| "noise = 0".to_owned());
         let routes = routes.unwrap_or_else(|| ROUTE.to_owned());
         let config = format!(
             "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nworkers = 2\n{}\n\
-             [limits]\n{}\n[dependency.recs.v1]\n{}\n[dependency.recs.v2]\n{}\n{routes}",
+             [limits]\n{}\n[dependency.recs.v1]\n{}\n[dependency.recs.v2]\n{}\n\
+             [dependency.recs.diff]\n{diff}\n{routes}",
             top.join("\n"),
             limits.join("\n"),
             v1.join("\n"),
@@ -217,7 +227,7 @@ pub(crate) struct Proxy {
     process: Option<Process>,
 }
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     ports: Ports,
     log: Log,
@@ -250,10 +260,26 @@ impl Log {
     }
 }
 
+/// The program under test, and how it is started.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_crossfade");
+pub(crate) const RUN: [&str; 3] = ["run", "--config", "crossfade.toml"];
+
 impl Process {
-    async fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
-            .args(["run", "--config", "crossfade.toml"])
+    async fn start(folder: &Path, extra: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(RUN).args(extra);
+        Self::start_as(command, folder).await
+    }
+
+    /// With files that may not grow beyond one byte.
+    async fn start_on_full_disk(folder: &Path) -> Self {
+        let mut command = Command::new("prlimit");
+        command.args(["--fsize=1:unlimited", BINARY]).args(RUN);
+        Self::start_as(command, folder).await
+    }
+
+    async fn start_as(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -275,7 +301,20 @@ impl Process {
     }
 }
 
-fn signal(pid: u32, signal: &str) {
+impl Process {
+    /// Waits for it to end by itself.
+    pub(crate) async fn exit(mut self) -> ExitStatus {
+        let (pid, log) = (self.child.id(), self.log.clone());
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait());
+        let Ok(ended) = tokio::time::timeout(2 * PATIENCE, waiting).await else {
+            signal(pid, "KILL");
+            panic!("waited in vain for the process to end; it said:\n{}", log.text());
+        };
+        ended.expect("waiting does not panic").expect("the process is ours")
+    }
+}
+
+pub(crate) fn signal(pid: u32, signal: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status();
     assert!(sent.is_ok_and(|status| status.success()), "process {pid} can be sent {signal}");
 }
@@ -502,20 +541,44 @@ impl Proxy {
 
     /// Waits for the process to end by itself.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("the proxy runs");
-        let (pid, log) = (process.child.id(), process.log.clone());
-        let waiting = tokio::task::spawn_blocking(move || process.child.wait());
-        let Ok(ended) = tokio::time::timeout(2 * PATIENCE, waiting).await else {
-            signal(pid, "KILL");
-            panic!("waited in vain for the process to end; it said:\n{}", log.text());
-        };
-        ended.expect("waiting does not panic").expect("the process is ours")
+        self.process.take().expect("the proxy runs").exit().await
+    }
+
+    /// Starts another process in the same folder, which takes the place of this one; returns that one.
+    pub(crate) async fn succeed(&mut self) -> Process {
+        let next = Process::start(self.files.path(), &["--take-over"]).await;
+        self.process.replace(next).expect("the proxy runs")
+    }
+
+    /// Ends the process, and starts another one by a command of its own.
+    pub(crate) async fn restart_as(&mut self, command: Command) {
+        drop(self.process.take());
+        self.process = Some(Process::start_as(command, self.files.path()).await);
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process().child.id()
     }
 
     /// Starts the process again in the same folder; the ports are new ones.
     pub(crate) async fn restart(&mut self) {
         drop(self.process.take());
-        self.process = Some(Process::start(self.files.path()).await);
+        self.process = Some(Process::start(self.files.path(), &[]).await);
+    }
+
+    /// The same on a disk that takes nothing.
+    pub(crate) async fn restart_with_full_disk(&mut self) {
+        drop(self.process.take());
+        self.process = Some(Process::start_on_full_disk(self.files.path()).await);
+    }
+
+    /// Renames the data folder, or gives it its name back in place of what has it now.
+    pub(crate) fn move_data(&self, away: bool) {
+        let (data, aside) = (self.files.path().join("data"), self.files.path().join("aside"));
+        let moved =
+            if away { fs::rename(data, aside) } else { fs::remove_file(&data).and_then(|()| fs::rename(aside, data)) };
+        moved.expect("the folder is writable");
     }
 
     /// Overwrites every file of the data folder with something else.

@@ -1,0 +1,71 @@
+//! What has to hold for any bytes whatever: shared by the fuzz targets and by the test that runs the committed corpus.
+//!
+//! An input is cut into parts at each 0xFF byte, which no UTF-8 text holds.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossfade::outcome::Cause;
+use crossfade::score::{Answer, Body, Pointer, Rules, Score, Scorer};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+/// Decoded content is never larger than this.
+const CAP: usize = 64 << 10;
+
+/// The next part of an input, and the rest.
+fn part(data: &[u8]) -> (&[u8], &[u8]) {
+    let end = data.iter().position(|byte| *byte == 0xff).unwrap_or(data.len());
+    (&data[..end], data.get(end + 1..).unwrap_or_default())
+}
+
+fn answer<'a>(headers: &'a HeaderMap, pieces: &'a [Bytes]) -> Answer<'a> {
+    Answer {
+        method: &Method::GET,
+        conditional: false,
+        status: StatusCode::OK,
+        headers,
+        trailers: None,
+        body: Body::Kept(pieces),
+        head_latency: Duration::ZERO,
+        unmapped: false,
+    }
+}
+
+/// A pointer, and a body: what the pass without a tree says of the place is what the tree says.
+pub(crate) fn score(data: &[u8]) {
+    let (place, body) = part(data);
+    let Some(place) = std::str::from_utf8(place).ok().and_then(|text| Pointer::parse(text).ok()) else { return };
+    let scorer =
+        Scorer::new(Rules { required: vec![place.clone()], non_empty: vec![place.clone()], ..Rules::default() });
+    let (headers, pieces) = (HeaderMap::new(), [Bytes::copy_from_slice(body)]);
+    let found = scorer.score(&answer(&headers, &pieces), CAP).score;
+    // The tree gives up on numbers beyond f64 and below 128 levels; the pass need not look at either.
+    let Ok(tree) = serde_json::from_slice::<serde_json::Value>(body) else { return };
+    let expected = match tree.pointer(&place.to_string()) {
+        None | Some(serde_json::Value::Null) => Score::Fallback(Cause::Missing),
+        Some(value) if is_empty(value) => Score::Fallback(Cause::Empty),
+        Some(_) => Score::Rich,
+    };
+    assert_eq!(found, expected, "{place} in {}", String::from_utf8_lossy(body));
+}
+
+fn is_empty(value: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Object, String};
+    matches!(value, String(text) if text.is_empty())
+        || matches!(value, Array(items) if items.is_empty())
+        || matches!(value, Object(members) if members.is_empty())
+}
+
+/// Codings, and content under them: whatever it is, decoding ends, and within the cap.
+pub(crate) fn decode(data: &[u8]) {
+    let (codings, content) = part(data);
+    let Ok(codings) = HeaderValue::from_bytes(codings) else { return };
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_ENCODING, codings)]);
+    let scorer = Scorer::new(Rules { min_bytes: Some(CAP as u64 + 1), ..Rules::default() });
+    let whole = [Bytes::copy_from_slice(content)];
+    let found = scorer.score(&answer(&headers, &whole), CAP).score;
+    assert_ne!(found, Score::Rich, "more content than the cap allows");
+    // In pieces it is the same content.
+    let pieces: Vec<_> = content.chunks(7).map(Bytes::copy_from_slice).collect();
+    assert_eq!(scorer.score(&answer(&headers, &pieces), CAP).score, found);
+}
