@@ -79,16 +79,19 @@ impl Sampling {
         is_sampled
     }
 
-    fn store(&self, Complete { pair, backend, head, capture }: &Complete) {
+    fn store(&self, complete: &Complete) {
+        let (head, capture) = (&complete.head, &complete.capture);
         let Some(worker) = self.worker.get() else { return };
+        let scorer = complete.pair.route().scorer(complete.backend);
         // What was mapped to be served has its place in `map_memory`, which is the consumers'.
-        let is_mapped = !head.unmapped && pair.route().scorer(*backend).mapping().is_some();
+        let is_mapped = scorer.mapping().is_some() && !head.unmapped;
         let content = capture.pieces().map(|pieces| worker.shared.keep(pieces, is_mapped));
         self.crowded.set(self.crowded.get() || matches!(content, Some(None)));
         let (status, kind, latency, headers) = (head.status, head.kind, head.latency, head.headers.clone());
-        let (size, content, unmapped) = (capture.body().size(), content.flatten(), head.unmapped);
-        let answer = study::Answer { status, kind, latency, headers, size, content, unmapped };
-        self.kept.borrow_mut()[*backend as usize] = Some(Box::new(answer));
+        let (size, content) = (capture.body().size(), content.flatten());
+        let mapping = scorer.mapping().filter(|_| head.unmapped).cloned();
+        let answer = study::Answer { status, kind, latency, headers, size, content, mapping };
+        self.kept.borrow_mut()[complete.backend as usize] = Some(Box::new(answer));
     }
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
@@ -198,7 +201,7 @@ async fn ask(
     let content = capture.pieces().and_then(|pieces| worker.shared.keep(pieces, false));
     let (kind, headers) = (kind(&head.headers), Head::headers(&head.headers, &[]));
     let size = capture.body().size();
-    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, unmapped: false }))
+    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, mapping: None }))
 }
 
 /// A second call of V1 under way; counted out however it ends.

@@ -198,7 +198,7 @@ impl Worker {
         }
     }
 
-    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    /// A place among the shadows for a call that only measures: there is one while no more than half of them are taken.
     pub(super) fn admits_noise(&self) -> bool {
         !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
     }

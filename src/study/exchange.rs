@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::feed::Kept;
 use crate::config::{Dependency, Live};
 use crate::outcome::Outcome;
-use crate::score::{Flaws, Scorer, decoded};
+use crate::score::{Flaws, Mapping, Scorer, decoded};
 
 /// One request that is worth a look.
 pub struct Exchange {
@@ -19,7 +19,7 @@ pub struct Exchange {
     pub dependency: Arc<Dependency>,
     /// On which of its routes.
     pub route: usize,
-    /// Names V2's flaws, and maps its answers.
+    /// Names V2's flaws.
     pub scorer: Arc<Scorer>,
     /// The trace it belonged to: 32 hexadecimal digits.
     pub trace: Option<String>,
@@ -55,22 +55,27 @@ pub struct Answer {
     pub latency: Duration,
     /// The content codings, and the headers of the allow list.
     pub headers: HeaderMap,
-    /// Of its content as it was captured, in bytes.
+    /// Of its content as sent, in bytes.
     pub size: u64,
-    /// The content; `None` where only its size is known.
+    /// The content as sent; `None` where only its size is known.
     pub content: Option<Kept>,
-    /// The content is still to be mapped.
-    pub unmapped: bool,
+    /// Makes V1's shape of the content, where that is still in V2's.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl Answer {
-    /// The content without content codings, and in V1's shape, where it has to be mapped by `scorer`'s mapping and can be.
-    /// `None` where it was not kept, or is no content of at most `most` bytes.
-    pub(super) fn read(&self, scorer: &Scorer, most: usize) -> Option<Cow<'_, [u8]>> {
-        let pieces = self.content.as_ref()?.pieces();
-        let mapping = scorer.mapping().filter(|_| self.unmapped);
-        let mapped = mapping.and_then(|mapping| mapping.answer(&self.headers, pieces, most).ok());
-        mapped.map(Cow::Owned).or_else(|| decoded(&self.headers, pieces, most))
+    /// The content as a consumer would get it, without its codings; `None` where it was not kept, or cannot be had in at most
+    /// `most` bytes.
+    pub(super) fn shown(&self, most: usize) -> Option<Cow<'_, [u8]>> {
+        let content = self.decoded(most)?;
+        let Some(mapping) = self.mapping.as_ref().filter(|_| !content.is_empty()) else { return Some(content) };
+        // Programs are run before anybody looks: this one failed.
+        if mapping.has_program() { None } else { Some(mapping.apply(&content).ok()?.into_owned().into()) }
+    }
+
+    /// The content as the backend meant it.
+    pub(super) fn decoded(&self, most: usize) -> Option<Cow<'_, [u8]>> {
+        decoded(&self.headers, self.content.as_ref()?.pieces(), most)
     }
 }
 

@@ -49,12 +49,12 @@ pub struct Side {
     pub kind: Option<String>,
     /// To the end of the answer's head, in milliseconds.
     pub latency_ms: Option<f64>,
-    /// Of its content, as sent by the backend or as served.
+    /// Of its content as sent.
     pub bytes: Option<u64>,
     /// Of the allow list, with their values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub headers: BTreeMap<String, String>,
-    /// Of its decoded content, V2's after mapping where it can be mapped: types, lengths, names of keys and hashes; a value only at an allowed place.
+    /// Of its decoded content: types, lengths, names of keys and hashes; a value only at an allowed place.
     pub shape: Option<Value>,
 }
 
@@ -64,8 +64,7 @@ impl Sample {
         let v2 = exchange.v2.as_ref().filter(|_| exchange.is_sample)?;
         let Outcome::Fallback(cause) = v2.outcome else { return None };
         let deployment = &exchange.live.deployment;
-        let (study, most) = (&deployment.study, deployment.limits.score_body);
-        let look = Look { study, scorer: &exchange.scorer, most, seal };
+        let look = Look { study: &deployment.study, most: deployment.limits.score_body, seal };
         Some(Self {
             time,
             dependency: exchange.dependency.name.clone(),
@@ -91,7 +90,6 @@ fn flaws(leg: &Leg, scorer: &Scorer) -> Vec<String> {
 /// How closely answers are looked at.
 struct Look<'a> {
     study: &'a config::Study,
-    scorer: &'a Scorer,
     /// Largest decoded content, in bytes.
     most: usize,
     seal: &'a Seal,
@@ -121,7 +119,10 @@ impl Look<'_> {
 
     fn shape(&self, answer: &Answer) -> Option<Value> {
         answer.content.as_ref()?;
-        let Some(content) = answer.read(self.scorer, self.most) else { return Some("not decodable".into()) };
+        // What cannot be mapped is shown as V2 sent it.
+        let Some(content) = answer.shown(self.most).or_else(|| answer.decoded(self.most)) else {
+            return Some("not decodable".into());
+        };
         if content.is_empty() {
             return Some("empty".into());
         }

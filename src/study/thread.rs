@@ -20,7 +20,6 @@ use super::sample::Sample;
 use super::samples::Samples;
 use super::shape::Seal;
 use crate::config::{Handle, Live};
-use crate::score::JQ_STACK;
 use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
@@ -61,9 +60,7 @@ pub fn open(live: Handle, file: PathBuf) -> io::Result<(Feed, Study)> {
         saved: Instant::now(),
         disk_is_well: true,
     };
-    // Programs that map answers run here as well; they are metered.
-    let builder = thread::Builder::new().name("study".to_owned()).stack_size(JQ_STACK);
-    let thread = builder.spawn(move || student.run())?;
+    let thread = thread::Builder::new().name("study".to_owned()).spawn(move || student.run())?;
     Ok((feed.clone(), Study { findings, shared: feed.shared(), thread }))
 }
 
@@ -145,7 +142,7 @@ impl Student {
     /// Reads the bodies before anybody who asks has to wait.
     fn compare(&self, exchange: &Exchange) -> Option<()> {
         let route = exchange.dependency.routes.get(exchange.route)?;
-        let read = |answer: &Answer| Read::of(answer, exchange);
+        let read = |answer: &Answer| Read::of(answer, &exchange.live);
         let v1 = read(exchange.v1.as_ref()?.answer.as_ref()?)?;
         let v2 = read(exchange.v2.as_ref()?.answer.as_ref()?)?;
         // Answers to HEAD, say.
@@ -197,8 +194,9 @@ struct Read {
 
 impl Read {
     /// `None` where the content was not kept, or cannot be decoded.
-    fn of(answer: &Answer, exchange: &Exchange) -> Option<Self> {
-        let content = answer.read(&exchange.scorer, exchange.live.deployment.limits.score_body)?;
+    fn of(answer: &Answer, live: &Live) -> Option<Self> {
+        let most = live.deployment.limits.score_body;
+        let content = answer.shown(most)?;
         let (status, is_empty) = (answer.status.as_u16(), content.is_empty());
         Some(Self { status, kind: answer.kind, content: Content::read(&content), is_empty })
     }
