@@ -199,7 +199,7 @@ async fn ask(
         }
     }
     let content = capture.pieces().and_then(|pieces| worker.shared.keep(pieces, false));
-    let (kind, headers) = (kind(&head.headers), Head::headers(&head.headers, &[]));
+    let (kind, headers) = (kind(&head.headers), Head::headers(&head.headers, pair.route().scorer(Backend::V1), &[]));
     let size = capture.body().size();
     Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, mapping: None }))
 }

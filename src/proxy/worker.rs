@@ -136,7 +136,7 @@ pub(super) struct Worker {
     view: RefCell<Rc<View>>,
     /// Views whose requests or shadows may still count something, or have done so since the last report.
     old_views: RefCell<Vec<Rc<View>>>,
-    scoring: Queue,
+    scoring: Rc<Queue>,
     trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
@@ -149,14 +149,14 @@ impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
         let (conditions, feed) = (Arc::clone(&shared.conditions), shared.feed.clone());
-        let ground = Ground { conditions, checks: index == 0, feed };
+        let ground = Ground { conditions, checks: index == 0, rules: Arc::clone(shared.lane.counts()), feed };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
             ground,
             view: RefCell::new(view),
             old_views: RefCell::default(),
-            scoring: Queue::default(),
+            scoring: Rc::default(),
             trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
@@ -248,7 +248,7 @@ impl Worker {
 
     /// Scores an answer once the consumer has it.
     pub(super) fn score_soon(&self, complete: Complete) {
-        self.scoring.push(complete);
+        self.scoring.push(complete, &self.shared);
     }
 
     /// Remembers an answer of V2 whose consumer may be slower than V2's deadline.
@@ -363,7 +363,7 @@ async fn live(
             _ = beat.tick() => worker.beat(&connections),
         }
     }
-    worker.scoring.flush();
+    worker.scoring.finish().await;
     worker.count_refused(&connections);
     // The control plane has gone when this fails, and nobody is left to tell.
     let _ = worker.shared.reports.send(worker.take_reports()).await;

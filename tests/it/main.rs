@@ -31,6 +31,7 @@ mod report;
 mod restart;
 mod retry;
 mod rollback;
+mod rules;
 mod shadow;
 mod story;
 mod study;
