@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
+use super::head;
 use super::pair::Pair;
 use crate::backend::Backend;
 use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
@@ -46,7 +47,7 @@ impl Head {
             kept.extend(of.get(name).map(|value| (name.clone(), value.clone())));
         }
         kept.remove(CONTENT_ENCODING);
-        for value in of.get_all(CONTENT_ENCODING) {
+        for value in head::all(of, &CONTENT_ENCODING) {
             kept.append(CONTENT_ENCODING, value.clone());
         }
         if is_grpc(of) {

@@ -32,6 +32,7 @@ mod restart;
 mod retry;
 mod rollback;
 mod shadow;
+mod story;
 mod study;
 mod tls;
 mod trailers;
