@@ -79,7 +79,11 @@ async fn suggestions(proxy: &Proxy) -> String {
         if text.contains("/person/fullName") && text.contains("/offer/amount") {
             return text;
         }
-        assert!(begun.elapsed() < PATIENCE, "no such suggestions: {text}");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no such suggestions: {text}\n{}",
+            stdout(proxy, &["diff", "recs"], 0).await
+        );
     }
 }
 
@@ -106,7 +110,7 @@ async fn probe_finds_the_credentials_lift_ranks_the_causes_and_suggestions_mend_
         .v2_with("request = { set = { x-api-key = { file = \"v2.key\" } } }")
         .file("v2.key", "wrong-key")
         .routes(RULES)
-        .diff("noise = 20")
+        .diff("noise = 100")
         .top("study = { pairs = 1000, cpu = 50 }")
         .rollout("stage = \"shadow\"\nslo = 0.95")
         .start()
@@ -121,18 +125,18 @@ async fn probe_finds_the_credentials_lift_ranks_the_causes_and_suggestions_mend_
     stdout(&proxy, &probe, 0).await;
 
     // Guessed 95 %, measured 60 %; and V1 at 80 %.
-    proxy.burst(0..200).await;
-    scored(&proxy, 200).await;
+    proxy.burst(0..600).await;
+    scored(&proxy, 600).await;
     let metrics = proxy.metrics().await;
-    assert_eq!((metrics.outcomes("v1"), shadows(&metrics)), ([160, 40, 0], [120, 80]));
+    assert_eq!((metrics.outcomes("v1"), shadows(&metrics)), ([480, 120, 0], [360, 240]));
     let (rate, rows) = lift(&proxy).await;
     assert!((rate - 60.0).abs() < 1e-9, "{rate}");
     assert_eq!(
         rows,
         [
-            ("empty /items".to_owned(), 40, 40, [80.0, 80.0]),
-            ("missing /customer/name".to_owned(), 40, 0, [70.0, 90.0]),
-            ("missing /price".to_owned(), 20, 0, [60.0, 100.0]),
+            ("empty /items".to_owned(), 120, 120, [80.0, 80.0]),
+            ("missing /customer/name".to_owned(), 120, 0, [70.0, 90.0]),
+            ("missing /price".to_owned(), 60, 0, [60.0, 100.0]),
         ]
     );
 
@@ -140,10 +144,10 @@ async fn probe_finds_the_credentials_lift_ranks_the_causes_and_suggestions_mend_
     let suggested = suggestions(&proxy).await;
     proxy.write_file("crossfade.toml", &format!("{}\n{suggested}", proxy.config()));
     assert_eq!(proxy.admin_post("/api/v1/reload", "").await.status, 200, "{suggested}");
-    proxy.burst(200..400).await;
-    scored(&proxy, 400).await;
+    proxy.burst(600..800).await;
+    scored(&proxy, 800).await;
     let metrics = proxy.metrics().await;
-    assert_eq!(shadows(&metrics), [120 + 160, 80 + 40], "{suggested}");
+    assert_eq!(shadows(&metrics), [360 + 160, 240 + 40], "{suggested}");
     let text = stdout(&proxy, &["lift", "recs"], 0).await;
-    assert!(text.contains("neither 80"), "{text}");
+    assert!(text.contains("neither 160"), "{text}");
 }
