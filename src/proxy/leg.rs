@@ -88,7 +88,11 @@ impl Leg {
                 method: self.method.clone(),
                 conditional: self.conditional,
                 status: response.status(),
-                headers: Head::headers(response.headers(), self.pair.allowed_headers()),
+                headers: Head::headers(
+                    response.headers(),
+                    self.pair.route().scorer(self.backend),
+                    self.pair.allowed_headers(),
+                ),
                 kind: kind(response.headers()),
                 latency,
                 may_stream: may_stream(response.headers()),

@@ -107,7 +107,7 @@ async fn hand_over(worker: &Worker, mut collected: Collected, listener: Option<o
         worker.score_soon(collected.complete);
         return;
     };
-    collected.complete.settle();
+    collected.complete.settle(&worker.shared.lane).await;
     let _ = listener.send(collected);
 }
 

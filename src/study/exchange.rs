@@ -68,11 +68,9 @@ impl Answer {
     /// `most` bytes.
     pub(super) fn shown(&self, most: usize) -> Option<Cow<'_, [u8]>> {
         let content = self.decoded(most)?;
-        // A program has run before, or could not.
-        let Some(mapping) = self.mapping.as_ref().filter(|mapping| !mapping.has_program()) else {
-            return Some(content);
-        };
-        if content.is_empty() { Some(content) } else { Some(mapping.apply(&content).ok()?.into_owned().into()) }
+        let Some(mapping) = self.mapping.as_ref().filter(|_| !content.is_empty()) else { return Some(content) };
+        // Programs are run before anybody looks: this one failed.
+        if mapping.has_program() { None } else { Some(mapping.apply(&content).ok()?.into_owned().into()) }
     }
 
     /// The content as the backend meant it.

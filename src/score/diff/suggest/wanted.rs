@@ -87,6 +87,14 @@ impl Wanted {
         }
     }
 
+    /// Takes in a pair in which both answers have the same at this place. A guess must hold then, too: of a value with two
+    /// states, the pairs that differ alone would say that V2's is always the opposite.
+    pub(super) fn see_same(&mut self, column: &Column<'_>, answer: &Columns<'_>) {
+        for candidate in self.candidates.iter_mut().filter(|candidate| answer.get(candidate.at).is_some()) {
+            candidate.see(column, answer, false);
+        }
+    }
+
     fn guess_forms(&mut self, column: &Column<'_>, offers: &Offers<'_, '_>) {
         for form in Form::ALL {
             let alike = column.digest(form).map_or(&[][..], |digest| offers.in_form(form, digest));
