@@ -225,11 +225,12 @@ async fn a_renamed_field_is_found_and_suggested_and_noise_is_not() {
 async fn what_was_mapped_to_be_served_is_compared_as_it_was_served() {
     let (v1, v2) = (Origin::start(Behaviour::Make(old)), Origin::start(Behaviour::Make(renamed)));
     let map = "response = { map = { \"/customer/name\" = \"/person/fullName\" } }";
-    for rescue in [true, false] {
-        let proxy =
-            World::new().v1(&v1).v2(&v2).v2_with(map).diff("noise = 50").top("study = { pairs = 1000, cpu = 50 }");
-        let cutover = format!("stage = \"cutover\"\npercent = 100\nslo = 0.9\nmode = \"observe\"\nrescue = {rescue}");
-        let proxy = proxy.rollout(&cutover).start().await;
+    let body = "response = { body = \"{customer: {name: .person.fullName}, items, total, at, request}\" }";
+    let cutover = "stage = \"cutover\"\npercent = 100\nslo = 0.9\nmode = \"observe\"\nrescue";
+    let (rescued, alone) = (format!("{cutover} = true"), format!("{cutover} = false"));
+    for (mapping, rollout) in [(map, &rescued[..]), (map, &alone), (body, &rescued), (body, &alone), (body, SHADOW)] {
+        let proxy = World::new().v1(&v1).v2(&v2).v2_with(mapping).diff("noise = 50");
+        let proxy = proxy.top("study = { pairs = 1000, cpu = 50 }").rollout(rollout).start().await;
         proxy.burst(0..100).await;
         let found = differences(&proxy, 30).await;
         assert_eq!(places(&found, "differs"), Vec::<&str>::new(), "{found:#}");
