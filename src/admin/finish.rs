@@ -1,5 +1,6 @@
 //! `finish`: the proof that V1 is unused, from the ledger's minutes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::Json;
@@ -7,6 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::past::read;
@@ -56,7 +59,8 @@ pub(super) async fn finish(
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default() / 60;
     let (asked, minutes) = (name.clone(), (days * 1440.0).ceil() as u64);
     let counted = read(&admin.ledger, move |ledger| Counted::read(ledger, &asked, now, minutes)).await?;
-    let finish = judge(dependency, &live.plans[index], &counted, days);
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let finish = judge(dependency, &live.plans[index], &counted, (days, today));
     if finish.is_proven {
         let text = format!("V1 was not called for {days} days, and can be retired");
         admin.console.note(Note { dependency: name, kind: EventKind::Finish, by, text }).await?;
@@ -109,8 +113,9 @@ impl Counted {
     }
 }
 
-fn judge(dependency: &Dependency, plan: &Plan, counted: &Counted, days: f64) -> Finish {
-    let objections = objections(plan, counted, days);
+fn judge(dependency: &Dependency, plan: &Plan, counted: &Counted, (days, today): (f64, Date)) -> Finish {
+    let mut objections = objections(plan, counted, days);
+    objections.extend(ignored(dependency, today));
     let minute = |at: u64| Timestamp::from_second((at * 60).cast_signed()).ok();
     Finish {
         dependency: dependency.name.clone(),
@@ -180,6 +185,17 @@ fn was_not_counted(case: &Case<'_>) -> Option<String> {
     })
 }
 
+/// Whoever ignores a difference between V1 and V2 has not decided yet what becomes of it without V1.
+fn ignored(dependency: &Dependency, today: Date) -> impl Iterator<Item = String> {
+    let rules = dependency.routes.iter().flat_map(|route| &route.diff.options.ignore);
+    let active: BTreeMap<_, _> =
+        rules.filter(|rule| rule.holds(today)).map(|rule| (rule.path.to_string(), rule)).collect();
+    active.into_iter().map(|(path, rule)| {
+        let (until, reason) = (rule.until, &rule.reason);
+        format!("differences at `{path}` are ignored until {until} ({reason}): mend them, or end the rule")
+    })
+}
+
 /// What goes with V1: names and places, never a value.
 fn retire(dependency: &Dependency) -> Vec<String> {
     let name = &dependency.name;
@@ -209,9 +225,12 @@ mod tests {
     use crate::config::{Live, parse_deployment, parse_rollouts};
     use crate::revision::Revision;
 
+    const TODAY: Date = Date::constant(2026, 11, 20);
+
     fn live(rollout: &str) -> Live {
         let source = "listen = [\"127.0.0.1:0\"]\n[dependency.a]\nv1 = { url = \"http://old\", request = { set = { x-key = \"s3cret\" } } }\n\
-                      v2 = { url = \"http://new\" }\n";
+                      v2 = { url = \"http://new\" }\n\
+                      diff = { ignore = [{ path = \"/old\", until = 2026-11-19, reason = \"over\" }] }\n";
         let deployment = parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
         let rollouts = parse_rollouts(rollout, Path::new("rollout.toml"), Some(&deployment)).expect("valid");
         Live::new(Revision::default(), deployment.into(), rollouts.into(), |_| Percent::HUNDRED)
@@ -219,7 +238,7 @@ mod tests {
 
     fn judged(rollout: &str, counted: &Counted) -> Finish {
         let live = live(rollout);
-        judge(&live.deployment.dependencies[0], &live.plans[0], counted, 30.0)
+        judge(&live.deployment.dependencies[0], &live.plans[0], counted, (30.0, TODAY))
     }
 
     #[test]
@@ -229,6 +248,16 @@ mod tests {
         assert!(finish.is_proven, "{finish:?}");
         let list = finish.retire.join("\n");
         assert!(list.contains("V1 at old") && list.contains("x-key") && !list.contains("s3cret"), "{list}");
+    }
+
+    #[test]
+    fn a_difference_that_is_still_ignored_stands_against_it_once() {
+        let mut dependency = (*live("a = { stage = \"complete\" }").deployment.dependencies[0]).clone();
+        let day_before = Date::constant(2026, 11, 19);
+        dependency.routes.push(dependency.routes[0].clone());
+        let said: Vec<_> = ignored(&dependency, day_before).collect();
+        assert_eq!(said, ["differences at `/old` are ignored until 2026-11-19 (over): mend them, or end the rule"]);
+        assert_eq!(ignored(&dependency, TODAY).count(), 0);
     }
 
     #[test]

@@ -41,6 +41,14 @@ fn print_one(dependency: &DependencyStatus, out: &mut impl Write) -> io::Result<
         "V2 serves {} % of the keys (ceiling {} %, allowed {} %, observed in the last minute: {observed})",
         percent.effective, percent.ceiling, percent.allowed
     )?;
+    for rule in &dependency.poisoned_rules {
+        writeln!(
+            out,
+            "the rule of route {} does not end within rule_timeout for answers of {}, and is left alone for a while",
+            rule.route,
+            rule.backend.to_uppercase()
+        )?;
+    }
     if let Some(verdict) = &dependency.verdict {
         print_verdict(verdict, dependency, out)?;
     }

@@ -24,7 +24,8 @@ pub use lift::RouteLift;
 pub use preview::{Consequence, Load, PlannedGate, Preview};
 pub use report::{Dora, Hour, Report, dora};
 pub use status::{
-    DependencyStatus, DrillStatus, Evidence, FileStatus, Percents, Rates, Status, VerdictStatus, WindowRates,
+    DependencyStatus, DrillStatus, Evidence, FileStatus, Percents, PoisonedRule, Rates, Status, VerdictStatus,
+    WindowRates,
 };
 
 /// Verbs that wait for the control plane, which takes them ten times a second or faster; more callers wait their turn.

@@ -69,6 +69,9 @@ pub struct DependencyStatus {
     pub hit_rates: BTreeMap<String, Rates>,
     /// What the gate says; absent in the stages that are not judged.
     pub verdict: Option<VerdictStatus>,
+    /// Rules that nobody asks at present, since their last run did not end in time.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub poisoned_rules: Vec<PoisonedRule>,
     /// The drill under way, or the last one of this process.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drill: Option<DrillStatus>,
@@ -76,6 +79,15 @@ pub struct DependencyStatus {
     pub next_step: Option<Percent>,
     /// The last events, newest first.
     pub events: Vec<Event>,
+}
+
+/// A rule that is left alone for a while: answers that only it could judge are excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoisonedRule {
+    /// The route that it is a rule of.
+    pub route: String,
+    /// Whose answers it took too long for: `v1` or `v2`.
+    pub backend: String,
 }
 
 /// A drill: a fault that was injected on purpose, and what the gate made of it.

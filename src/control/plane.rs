@@ -20,7 +20,7 @@ use super::show;
 use super::state::{self, Saved};
 use super::tell::{self, Cause};
 use crate::config::{Dependency, Handle, Live, Problems};
-use crate::console::{Desk, Status};
+use crate::console::{DependencyStatus, Desk, Status};
 use crate::revision::Revision;
 use crate::store::{DataDir, Found, Ledger, LedgerError, Reader};
 use crate::telemetry::{LedgerTotals, Report, Totals};
@@ -381,11 +381,14 @@ impl Control {
         let mut totals = self.totals.lock();
         let ((waiting, lost), trouble) = (self.outbox.waiting_and_lost(), self.outbox.trouble());
         totals.ledger = Some(LedgerTotals { is_writable: trouble.is_none(), waiting, lost });
+        let rules = totals.lane.poisoned(std::time::Instant::now());
         let mut dependencies = Vec::with_capacity(self.migrations.len());
         for migration in &self.migrations {
             let counted = totals.dependency(migration.name(), second);
             counted.rollout = Some(show::gauges(migration));
-            dependencies.push(show::status(migration, counted, &self.record, second, unix_s));
+            let status = show::status(migration, counted, &self.record, second, unix_s);
+            let poisoned_rules = show::poisoned(&rules, migration.name());
+            dependencies.push(DependencyStatus { poisoned_rules, ..status });
         }
         drop(totals);
         self.desk.status.send_replace(Arc::new(Status {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::journal::Journal;
 use super::migration::Migration;
 use crate::backend::Backend;
-use crate::console::{DependencyStatus, Evidence, Percents, Rates, VerdictStatus, WindowRates};
+use crate::console::{DependencyStatus, Evidence, Percents, PoisonedRule, Rates, VerdictStatus, WindowRates};
 use crate::gate::{Judge, Mode, Scope, Verdict};
 use crate::hit_rate::Tallied;
 use crate::stage::Stage;
-use crate::telemetry::{DependencyTotals, RolloutGauges, WINDOWS};
+use crate::telemetry::{DependencyTotals, RolloutGauges, RuleId, WINDOWS};
 
 /// The gauges of a migration.
 pub(super) fn gauges(migration: &Migration) -> RolloutGauges {
@@ -49,10 +49,17 @@ pub(super) fn status(
         slo: slo(migration),
         hit_rates: hit_rates(totals, second),
         verdict: migration.judge().zip(migration.shown(unix_s)).map(|(judge, shown)| verdict(judge, &shown)),
+        poisoned_rules: Vec::new(),
         drill: migration.drill().map(|drill| drill.status().clone()),
         next_step: ladder.next_step(),
         events: record.of(migration.name()),
     }
+}
+
+/// Which of the rules are poisoned that belong to a dependency.
+pub(super) fn poisoned(rules: &BTreeMap<RuleId, bool>, dependency: &str) -> Vec<PoisonedRule> {
+    let own = rules.iter().filter(|(id, is_poisoned)| **is_poisoned && id.dependency == dependency);
+    own.map(|(id, _)| PoisonedRule { route: id.route.clone(), backend: id.backend.to_owned() }).collect()
 }
 
 /// A verdict in words and numbers.

@@ -81,6 +81,12 @@ impl Capture {
         (!self.overflowed).then_some(&self.pieces)
     }
 
+    /// The same for another thread; what it holds is counted only as long as this lives.
+    pub(super) fn copy(&self) -> Copied {
+        let pieces = if self.overflowed { Err(self.size) } else { Ok(self.pieces.clone()) };
+        Copied { pieces, trailers: self.trailers.as_deref().cloned() }
+    }
+
     /// Keeps this content in place of what was kept.
     pub(super) fn replace(&mut self, content: &Bytes) {
         self.give_up();
@@ -94,6 +100,23 @@ impl Capture {
             self.memory.give(self.kept);
             self.route.tally().shadow_memory -= self.kept.cast_signed() as i64;
             self.kept = 0;
+        }
+    }
+}
+
+/// What scoring reads of a [`Capture`].
+pub(super) struct Copied {
+    /// Or the size of what was not kept.
+    pieces: Result<Vec<Bytes>, u64>,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+impl Copied {
+    /// The content as scoring wants it.
+    pub(super) fn body(&self) -> Body<'_> {
+        match &self.pieces {
+            Ok(pieces) => Body::Kept(pieces),
+            Err(size) => Body::Counted(*size),
         }
     }
 }

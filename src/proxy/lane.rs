@@ -77,7 +77,7 @@ struct State {
 
 struct Job {
     number: u64,
-    rule: Arc<RuleState>,
+    rule: Option<Arc<RuleState>>,
     longest: Duration,
     /// Dropped unsent when the job is given up before it began.
     begun: oneshot::Sender<()>,
@@ -86,7 +86,7 @@ struct Job {
 
 struct Running {
     number: u64,
-    rule: Arc<RuleState>,
+    rule: Option<Arc<RuleState>>,
     due: Instant,
     lost: bool,
 }
@@ -120,27 +120,27 @@ impl Lane {
         &self.0.counts
     }
 
-    /// Runs a job of a rule: at most `longest` until it begins, and as long until it ends.
+    /// Runs a job, of a rule that can be poisoned where one is given: at most `longest` until it begins, and as long until it ends.
     ///
     /// # Errors
     /// See [`NotRun`].
     ///
     /// # Cancel safety
     /// A job that has not begun is given up; one that has runs to its end, unheard.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn run<'r, T: Send + 'static>(
         &self,
-        rule: &Arc<RuleState>,
+        rule: impl Into<Option<&'r Arc<RuleState>>>,
         longest: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotRun> {
-        let ended = self.wait(rule, longest, job).await;
+        let ended = self.wait(rule.into(), longest, job).await;
         self.0.counts.count(ended.as_ref().map_or_else(|not_run| not_run.result(), |_| LaneResult::Done));
         ended
     }
 
     async fn wait<T: Send + 'static>(
         &self,
-        rule: &Arc<RuleState>,
+        rule: Option<&Arc<RuleState>>,
         longest: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotRun> {
@@ -164,13 +164,13 @@ impl Lane {
 
     fn push(
         &self,
-        rule: &Arc<RuleState>,
+        rule: Option<&Arc<RuleState>>,
         longest: Duration,
         begun: oneshot::Sender<()>,
         work: Box<dyn FnOnce() + Send>,
     ) -> Result<u64, NotRun> {
         let now = Instant::now();
-        if rule.is_poisoned(now) {
+        if rule.is_some_and(|rule| rule.is_poisoned(now)) {
             return Err(NotRun::Poisoned);
         }
         self.0.find_lost(now);
@@ -180,7 +180,7 @@ impl Lane {
         }
         let number = state.next;
         state.next += 1;
-        state.waiting.push_back(Job { number, rule: Arc::clone(rule), longest, begun, work });
+        state.waiting.push_back(Job { number, rule: rule.map(Arc::clone), longest, begun, work });
         let all_busy =
             state.running.iter().filter(|running| !running.lost).count() + state.waiting.len() > state.threads;
         if all_busy && state.threads < THREADS {
@@ -239,7 +239,7 @@ impl Inner {
             }
             if let Some(job) = state.waiting.pop_front() {
                 let due = Instant::now() + job.longest;
-                state.running.push(Running { number: job.number, rule: Arc::clone(&job.rule), due, lost: false });
+                state.running.push(Running { number: job.number, rule: job.rule.clone(), due, lost: false });
                 return Some(job);
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -253,8 +253,8 @@ impl Inner {
         let running = state.running.swap_remove(at.expect("a thread enters its job before it runs it"));
         if !running.lost {
             drop(state);
-            if Instant::now() < running.due {
-                running.rule.ended();
+            if let Some(rule) = running.rule.filter(|_| Instant::now() < running.due) {
+                rule.ended();
             }
             return true;
         }
@@ -269,8 +269,8 @@ impl Inner {
         let mut state = self.lock();
         let State { running, threads, lost, .. } = &mut *state;
         for late in running.iter_mut().filter(|running| !running.lost && running.due <= now) {
-            if let Some(rest) = late.rule.strike(now) {
-                let id = late.rule.id();
+            let struck = late.rule.as_ref().and_then(|rule| Some((rule.id(), rule.strike(now)?)));
+            if let Some((id, rest)) = struck {
                 tracing::warn!(
                     dependency = id.dependency, route = id.route, backend = id.backend, rest = ?rest,
                     "a rule did not end within rule_timeout, and is left alone for a while"

@@ -241,6 +241,18 @@ impl Pair {
         self.count_what_is_known();
     }
 
+    /// An answer is not scored, for no fault of its own: it enters no hit rate, and V2's counts as not covered, so that
+    /// nothing is promoted on what is left.
+    pub(super) fn unscored(&self, backend: Backend, score: Score) {
+        if self.legs.borrow()[backend as usize] != Leg::Pending {
+            return;
+        }
+        if backend == Backend::V2 && !self.withdrawn.get() {
+            self.route.tally().cohort(self.started).shed += 1;
+        }
+        self.score(backend, score);
+    }
+
     /// The shadow that the stage wants was never begun.
     pub(super) fn skipped_at_once(&self, reason: Skip) {
         let mut tally = self.route.tally();

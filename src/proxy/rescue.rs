@@ -83,8 +83,7 @@ async fn hold(
 ) -> Result<Held, UpstreamError> {
     if complete.head.unmapped {
         let (held, complete) = reshape::read(response, complete, worker, Some(due)).await?;
-        let score = complete.score();
-        complete.pair.score(Backend::V2, score);
+        settle_by(&complete, worker, due).await;
         return Ok(held);
     }
     let (head, mut body) = response.into_parts();
@@ -103,6 +102,13 @@ async fn hold(
             return Ok(Held { head, content, rest: Some((body, complete)) });
         }
     }
-    complete.settle();
+    settle_by(&complete, worker, due).await;
     Ok(Held { head, content, rest: None })
+}
+
+/// Scores an answer. Where that takes longer than V2 was given, it stays unscored, and is served.
+async fn settle_by(complete: &Complete, worker: &Worker, due: Instant) {
+    if tokio::time::timeout_at(due.into(), complete.settle(&worker.shared.lane)).await.is_err() {
+        complete.give_up();
+    }
 }

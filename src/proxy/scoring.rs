@@ -1,22 +1,29 @@
 //! Answers that wait to be scored: after the consumer has its last byte, never before.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::capture::Capture;
+use super::lane::Lane;
 use super::pair::Pair;
+use super::worker::Shared;
 use crate::backend::Backend;
-use crate::score::{Answer, Finding, GRPC_STATUS, is_grpc};
+use crate::outcome::Cause;
+use crate::score::{Answer, Body, Finding, GRPC_STATUS, Score, Scorer, is_grpc};
 use crate::study::ContentKind;
 
 /// Bytes that are scored before other work of the worker gets its turn.
 const SLICE: usize = 64 << 10;
+/// Time for a job that only decodes and reads. `score_body` bounds it to some milliseconds, so that more of it is a matter of
+/// the machine and not of the answer.
+const READING: Duration = Duration::from_secs(1);
 /// The content type of server-sent events.
 const EVENTS: &[u8] = b"text/event-stream";
 
@@ -26,7 +33,7 @@ pub(super) struct Head {
     pub(super) method: Method,
     pub(super) conditional: bool,
     pub(super) status: StatusCode,
-    /// Only `content-encoding`, and what says how a gRPC call went: what scoring reads. And what samples may show.
+    /// Those that scoring reads, and those that samples may show.
     pub(super) headers: HeaderMap,
     /// What the answer says it is.
     pub(super) kind: ContentKind,
@@ -40,21 +47,27 @@ pub(super) struct Head {
 
 impl Head {
     /// Of an answer's headers, those that scoring reads, and those that are `allowed` to be shown.
-    pub(super) fn headers(of: &HeaderMap, allowed: &[HeaderName]) -> HeaderMap {
-        let mut kept = HeaderMap::new();
+    pub(super) fn headers(of: &HeaderMap, scorer: &Scorer, allowed: &[HeaderName]) -> HeaderMap {
+        let mut kept = scorer.headers(of);
         for name in allowed {
-            kept.extend(of.get(name).map(|value| (name.clone(), value.clone())));
-        }
-        kept.remove(CONTENT_ENCODING);
-        for value in of.get_all(CONTENT_ENCODING) {
-            kept.append(CONTENT_ENCODING, value.clone());
-        }
-        if is_grpc(of) {
-            for name in [CONTENT_TYPE, GRPC_STATUS] {
-                kept.extend(of.get(&name).map(|value| (name, value.clone())));
+            if let Some(value) = of.get(name).filter(|_| !kept.contains_key(name)) {
+                kept.insert(name.clone(), value.clone());
             }
         }
         kept
+    }
+
+    fn answer<'a>(&'a self, trailers: Option<&'a HeaderMap>, body: Body<'a>) -> Answer<'a> {
+        Answer {
+            method: &self.method,
+            conditional: self.conditional,
+            status: self.status,
+            headers: &self.headers,
+            trailers,
+            body,
+            head_latency: self.latency,
+            unmapped: self.unmapped,
+        }
     }
 }
 
@@ -86,26 +99,53 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// Scores the answer, and tells the pair. What is worth a second look is kept.
-    pub(super) fn settle(&self) {
-        let finding = self.score();
+    /// Scores the answer, at once or in the lane where that takes long, and tells the pair. What is worth a second look is
+    /// kept.
+    ///
+    /// # Cancel safety
+    /// An answer that waits for the lane is not counted; that is for the caller to do.
+    pub(super) async fn settle(&self, lane: &Lane) {
+        match self.judge(lane).await {
+            Some(finding) => self.tell(finding),
+            None => self.give_up(),
+        }
+    }
+
+    /// What the answer is worth; `None` where nobody can say, for no fault of its own.
+    pub(super) async fn judge(&self, lane: &Lane) -> Option<Finding> {
+        if !self.is_slow() {
+            return Some(self.score());
+        }
+        let route = self.pair.route();
+        let scorer = Arc::clone(route.scorer(self.backend));
+        let (rule, cap) = (route.rule(self.backend), self.pair.limits().score_body);
+        let longest = if rule.is_some() { self.pair.limits().rule_timeout } else { READING };
+        let (head, copy) = (self.head.clone(), self.capture.copy());
+        let job = lane.run(rule, longest, move || scorer.score(&head.answer(copy.trailers.as_ref(), copy.body()), cap));
+        job.await.ok().filter(|finding| finding.score != Score::Excluded(Cause::Rule))
+    }
+
+    /// The answer is not scored, for no fault of its own.
+    pub(super) fn give_up(&self) {
+        self.pair.unscored(self.backend, self.pair.route().scorer(self.backend).unscored());
+    }
+
+    fn tell(&self, finding: Finding) {
         self.pair.sampling().keep(self, finding);
         self.pair.score(self.backend, finding);
     }
 
-    /// What the answer is worth.
-    pub(super) fn score(&self) -> Finding {
-        let answer = Answer {
-            method: &self.head.method,
-            conditional: self.head.conditional,
-            status: self.head.status,
-            headers: &self.head.headers,
-            trailers: self.capture.trailers(),
-            body: self.capture.body(),
-            head_latency: self.head.latency,
-            unmapped: self.head.unmapped,
-        };
-        self.pair.route().scorer(self.backend).score(&answer, self.pair.limits().score_body)
+    /// Whether scoring may hold up the worker.
+    fn is_slow(&self) -> bool {
+        self.pair.route().scorer(self.backend).is_slow(&self.answer())
+    }
+
+    fn score(&self) -> Finding {
+        self.pair.route().scorer(self.backend).score(&self.answer(), self.pair.limits().score_body)
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        self.head.answer(self.capture.trailers(), self.capture.body())
     }
 }
 
@@ -114,18 +154,40 @@ impl Complete {
 pub(super) struct Queue {
     waiting: RefCell<VecDeque<Complete>>,
     some: Notify,
+    /// Answers that are in the lane.
+    away: Cell<usize>,
+    all_back: Notify,
 }
 
 impl Queue {
     /// Scores an answer soon.
-    pub(super) fn push(&self, complete: Complete) {
+    pub(super) fn push(self: &Rc<Self>, complete: Complete, shared: &Arc<Shared>) {
+        if complete.is_slow() {
+            self.send_away(complete, Arc::clone(shared));
+            return;
+        }
         self.waiting.borrow_mut().push_back(complete);
         self.some.notify_one();
     }
 
-    /// Scores what waits now.
-    pub(super) fn flush(&self) {
+    fn send_away(self: &Rc<Self>, complete: Complete, shared: Arc<Shared>) {
+        let queue = Rc::clone(self);
+        queue.away.set(queue.away.get() + 1);
+        tokio::task::spawn_local(async move {
+            complete.settle(&shared.lane).await;
+            queue.away.set(queue.away.get() - 1);
+            if queue.away.get() == 0 {
+                queue.all_back.notify_waiters();
+            }
+        });
+    }
+
+    /// Scores what waits now, and waits for what is in the lane: at most twice the time of the longest job.
+    pub(super) async fn finish(&self) {
         while self.score_one().is_some() {}
+        while self.away.get() > 0 {
+            self.all_back.notified().await;
+        }
     }
 
     /// Scores for ever, and lets other work run in between.
@@ -146,7 +208,7 @@ impl Queue {
     fn score_one(&self) -> Option<usize> {
         let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
-        complete.settle();
+        complete.tell(complete.score());
         Some(usize::try_from(size).unwrap_or(SLICE).max(1))
     }
 }

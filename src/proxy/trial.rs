@@ -87,7 +87,7 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
         method: leg.method.clone(),
         conditional: leg.conditional,
         status: head.status,
-        headers: Head::headers(&head.headers, &[]),
+        headers: Head::headers(&head.headers, leg.pair.route().scorer(leg.backend), &[]),
         kind: kind(&head.headers),
         latency: begun.elapsed(),
         may_stream: may_stream(&head.headers),
@@ -100,5 +100,5 @@ async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Insta
     }
     let mut complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
     reshape::settle(worker, &mut complete).await.ok()?;
-    Some(complete.score().score)
+    Some(complete.judge(&worker.shared.lane).await?.score)
 }

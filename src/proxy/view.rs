@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::tee::LegBody;
 use crate::backend::Backend;
@@ -30,6 +30,8 @@ pub(super) struct Ground {
     pub(super) conditions: Arc<Conditions>,
     /// Whether this worker checks endpoints for all of them.
     pub(super) checks: bool,
+    /// The state of the rules that run in the lane.
+    pub(super) rules: Arc<LaneCounts>,
     /// Where exchanges go that are worth a look.
     pub(super) feed: Feed,
 }
@@ -48,6 +50,8 @@ pub(super) struct RouteView {
     pub(super) id: Arc<RouteId>,
     /// One for each backend; shared with the threads that score what takes long.
     scorers: [Arc<Scorer>; 2],
+    /// Those that run in the lane and may be slow there: those with jq or patterns.
+    rules: [Option<Arc<RuleState>>; 2],
     /// The state of mappings by jq: of answers, and of requests for V1 and V2. Made when they are first asked.
     mapping_rules: RefCell<Vec<Arc<RuleState>>>,
     /// How often its exchanges are studied.
@@ -57,10 +61,16 @@ pub(super) struct RouteView {
 }
 
 impl RouteView {
-    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], feed: &Feed) -> Rc<Self> {
-        let meter = feed.meter(&id.dependency, &id.route);
+    fn new(id: RouteId, scorers: [Arc<Scorer>; 2], ground: &Ground) -> Rc<Self> {
+        let rules = Backend::ALL.map(|backend| rule(&id, backend, &scorers[backend as usize], ground));
+        let meter = ground.feed.meter(&id.dependency, &id.route);
         let (tally, dirty) = (RefCell::default(), std::cell::Cell::new(false));
-        Rc::new(Self { id: Arc::new(id), scorers, mapping_rules: RefCell::default(), meter, tally, dirty })
+        Rc::new(Self { id: Arc::new(id), scorers, rules, mapping_rules: RefCell::default(), meter, tally, dirty })
+    }
+
+    /// The state of a backend's rules, where they run in the lane and may be slow there.
+    pub(super) fn rule(&self, backend: Backend) -> Option<&Arc<RuleState>> {
+        self.rules[backend as usize].as_ref()
     }
 
     /// The rules that the answers of a backend are held against.
@@ -141,7 +151,7 @@ impl View {
 
 fn nowhere(ground: &Ground) -> Rc<RouteView> {
     let id = RouteId { dependency: "none".to_owned(), route: config::OTHER.to_owned(), index: 0 };
-    RouteView::new(id, scorers(&config::Route::other(), None), &ground.feed)
+    RouteView::new(id, scorers(&config::Route::other(), None), ground)
 }
 
 impl Target {
@@ -190,13 +200,20 @@ fn scorers(route: &config::Route, mapping: Option<Arc<Mapping>>) -> [Arc<Scorer>
     [Arc::new(v1), Arc::new(v2)]
 }
 
+fn rule(id: &RouteId, backend: Backend, scorer: &Scorer, ground: &Ground) -> Option<Arc<RuleState>> {
+    let programs =
+        scorer.programs().fold(None, |hash, text| Some(xxh3_64_with_seed(text.as_bytes(), hash.unwrap_or(0))))?;
+    let id = RuleId { dependency: id.dependency.clone(), route: id.route.clone(), backend: backend.as_str() };
+    Some(ground.rules.rule(id, programs))
+}
+
 fn routes(dependency: &Dependency, old: Option<&Target>, ground: &Ground) -> Vec<Rc<RouteView>> {
     let view = |(index, route): (usize, &config::Route)| {
         let id = RouteId { dependency: dependency.name.clone(), route: route.name.clone(), index };
         let known = old.and_then(|old| old.routes.iter().find(|known| *known.id == id));
         match known {
             Some(known) if known.is_for(route, dependency) => Rc::clone(known),
-            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), &ground.feed),
+            _ => RouteView::new(id, scorers(route, dependency.v2.response.clone()), ground),
         }
     };
     dependency.routes.iter().enumerate().map(view).collect()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
@@ -26,7 +27,7 @@ use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
-use crate::study::Feed;
+use crate::study::{Feed, Kept};
 use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
@@ -105,6 +106,14 @@ impl Shared {
         self.map_memory.set_most(limits.map_memory);
     }
 
+    /// Keeps content for the study, if there is room; a copy of it, where its own memory is wanted back soon.
+    pub(super) fn keep(&self, pieces: &[Bytes], copied: bool) -> Option<Kept> {
+        if copied {
+            return self.feed.keep(&[Bytes::from(pieces.concat())], &self.shadow_memory);
+        }
+        self.feed.keep(pieces, &self.shadow_memory)
+    }
+
     /// The tick in which an instant lies.
     pub fn tick(&self, instant: Instant) -> u64 {
         instant.saturating_duration_since(self.origin).as_millis() as u64 / TICK.as_millis() as u64
@@ -127,7 +136,7 @@ pub(super) struct Worker {
     view: RefCell<Rc<View>>,
     /// Views whose requests or shadows may still count something, or have done so since the last report.
     old_views: RefCell<Vec<Rc<View>>>,
-    scoring: Queue,
+    scoring: Rc<Queue>,
     trials: Trials,
     /// V2's answers under way to consumers, by the instant at which the gate gives up on them.
     deadlines: RefCell<VecDeque<(Instant, Weak<Pair>)>>,
@@ -140,14 +149,14 @@ impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
         // Checks are the process's, not each worker's: the first one makes them for all.
         let (conditions, feed) = (Arc::clone(&shared.conditions), shared.feed.clone());
-        let ground = Ground { conditions, checks: index == 0, feed };
+        let ground = Ground { conditions, checks: index == 0, rules: Arc::clone(shared.lane.counts()), feed };
         let view = Rc::new(View::new(shared.live.load(), None, &ground));
         Rc::new(Self {
             shared,
             ground,
             view: RefCell::new(view),
             old_views: RefCell::default(),
-            scoring: Queue::default(),
+            scoring: Rc::default(),
             trials: Trials::default(),
             deadlines: RefCell::default(),
             shadows: Cell::new(0),
@@ -189,7 +198,7 @@ impl Worker {
         }
     }
 
-    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    /// A place among the shadows for a call that only measures: there is one while no more than half of them are taken.
     pub(super) fn admits_noise(&self) -> bool {
         !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
     }
@@ -239,7 +248,7 @@ impl Worker {
 
     /// Scores an answer once the consumer has it.
     pub(super) fn score_soon(&self, complete: Complete) {
-        self.scoring.push(complete);
+        self.scoring.push(complete, &self.shared);
     }
 
     /// Remembers an answer of V2 whose consumer may be slower than V2's deadline.
@@ -354,7 +363,7 @@ async fn live(
             _ = beat.tick() => worker.beat(&connections),
         }
     }
-    worker.scoring.flush();
+    worker.scoring.finish().await;
     worker.count_refused(&connections);
     // The control plane has gone when this fails, and nobody is left to tell.
     let _ = worker.shared.reports.send(worker.take_reports()).await;

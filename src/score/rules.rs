@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use super::jq::Program;
 use super::pointer::Pointer;
+use super::text::TextRules;
 
 /// What counts as rich on one route. The default is the rule of a route without a `score` table: 2xx with a body.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,8 +21,40 @@ pub struct Rules {
     pub min_bytes: Option<u64>,
     /// Longest time to the end of the answer's head; `None`: any.
     pub max_latency: Option<Duration>,
+    /// What the answer's headers must say.
+    pub headers: Vec<AnswerHeader>,
+    /// What the decoded body must say, as text.
+    pub text: TextRules,
+    /// Must be true of the decoded body, which is JSON.
+    pub rich: Option<Program>,
     /// What is counted in no hit rate.
     pub exclude: Exclude,
+}
+
+/// A header that an answer must have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerHeader {
+    /// The name, lower case.
+    pub name: HeaderName,
+    /// Any of these values, whatever their case; one that ends with `*` stands for all that begin like it, `"*"` for any.
+    pub values: Vec<String>,
+}
+
+impl AnswerHeader {
+    /// Whether one of the header's values is one of the wanted ones.
+    pub(super) fn holds(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(&self.name)
+            .iter()
+            .any(|value| self.values.iter().any(|wanted| is_like(value.as_bytes(), wanted)))
+    }
+}
+
+fn is_like(value: &[u8], wanted: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(beginning) => value.get(..beginning.len()).is_some_and(|it| it.eq_ignore_ascii_case(beginning.as_bytes())),
+        None => value.eq_ignore_ascii_case(wanted.as_bytes()),
+    }
 }
 
 /// Answers and requests that enter no hit rate.
@@ -69,6 +103,19 @@ mod tests {
         let values = values.map(|values| values.iter().map(ToString::to_string).collect());
         let name = HeaderName::from_static("x-synthetic");
         Exclude { status: Vec::new(), headers: vec![HeaderMatch { name, values }] }
+    }
+
+    #[test]
+    fn an_answer_header_is_like_one_of_its_values() {
+        let html =
+            HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static("Text/HTML; charset=utf-8"))]);
+        let holds = |values: &[&str]| {
+            let values = values.iter().map(ToString::to_string).collect();
+            AnswerHeader { name: http::header::CONTENT_TYPE, values }.holds(&html)
+        };
+        assert!(holds(&["text/html*"]) && holds(&["*"]) && holds(&["x", "text/html; charset=UTF-8"]));
+        assert!(!holds(&["text/html"]) && !holds(&["text/xml*"]) && !holds(&[]));
+        assert!(!AnswerHeader { name: http::header::ETAG, values: vec!["*".to_owned()] }.holds(&html));
     }
 
     #[test]

@@ -3,25 +3,35 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
+use super::documents::Documents;
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
+use super::jq::{JqFault, Program};
 use super::mapping::{Lookups, Mapping, MappingFault};
 use super::probe::{Probe, Shape};
 use super::rules::Rules;
 use super::settle::Score;
 use crate::outcome::Cause;
 
+/// Coded bytes that are decoded without a second thought; they may well become a thousand times as many.
+const MOST_CODED: u64 = 8 << 10;
+/// Bytes that patterns are held against without a second thought.
+const MOST_MATCHED: u64 = 4 << 10;
+/// Bytes that are looked through for places without a second thought: some 150 us.
+const MOST_READ: u64 = 256 << 10;
+/// Bytes that become a tree, are mapped, and written again, without a second thought.
+const MOST_MAPPED: u64 = 32 << 10;
 /// The largest encoded body that may decode to nothing: the framing of the known codings, several times over.
 const MAY_BE_EMPTY: u64 = 64;
 
 /// The rules of one route, ready to score answers.
 ///
 /// When several causes apply, the first of this order counts: excluded by a rule; `auth`; `status`; `slow`; `too_large`;
-/// `decode`; `missing`; `empty`.
+/// `decode`; `missing`; `empty`; `rule`.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     rules: Rules,
@@ -33,6 +43,14 @@ pub struct Scorer {
     mapping: Option<Arc<Mapping>>,
     /// Where the probe's places stand before answers are mapped, if that is all that rules ask of them.
     lookups: Option<Lookups>,
+}
+
+/// Why scoring ends before all rules were asked.
+enum Stop {
+    /// The answer fails, with this cause.
+    Flaw(Cause),
+    /// Nobody can say, for this reason.
+    Unknown(Cause),
 }
 
 impl Scorer {
@@ -55,8 +73,8 @@ impl Scorer {
     #[must_use]
     pub fn with_mapping(self, mapping: Option<Arc<Mapping>>) -> Self {
         let places = || self.rules.required.iter().chain(&self.rules.non_empty);
-        let weighs = self.rules.min_bytes.is_some_and(|min| min > 0);
-        let lookups = mapping.as_ref().filter(|_| !weighs).and_then(|mapping| Lookups::new(mapping, places()));
+        let lookups =
+            mapping.as_ref().filter(|_| !self.reads_whole()).and_then(|mapping| Lookups::new(mapping, places()));
         Self { mapping, lookups, ..self }
     }
 
@@ -87,6 +105,52 @@ impl Scorer {
         self.accepts(status) && self.looks_into(headers) && !is_grpc(headers)
     }
 
+    /// Whether scoring an answer may take longer than an event loop may be held up: jq, much to decode, much to read.
+    pub fn is_slow(&self, answer: &Answer<'_>) -> bool {
+        let size = answer.body.size();
+        let maps = self.mapping.is_some() && answer.unmapped;
+        let is_read = self.accepts(answer.status) && !is_grpc(answer.headers) && (self.reads_body() || maps);
+        if size == 0 || !is_read || !matches!(answer.body, Body::Kept(_)) {
+            return false;
+        }
+        let limits = [
+            (answer.headers.contains_key(header::CONTENT_ENCODING), MOST_CODED),
+            (self.rules.text.has_patterns(), MOST_MATCHED),
+            (maps && self.lookups.is_none(), MOST_MAPPED),
+        ];
+        let most = limits.into_iter().filter(|(applies, _)| *applies).map(|(_, most)| most).min().unwrap_or(MOST_READ);
+        self.rules.rich.is_some() || size > most
+    }
+
+    /// The texts of the rules whose time depends on the answer in ways that its size does not tell: jq and patterns.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.rules.rich.iter().map(Program::text).chain(self.rules.text.patterns())
+    }
+
+    /// What an answer is worth that could not be scored, for no fault of its own.
+    pub fn unscored(&self) -> Score {
+        Score::Excluded(if self.programs().next().is_some() { Cause::Rule } else { Cause::TooLarge })
+    }
+
+    /// Of an answer's headers, those that scoring reads.
+    pub fn headers(&self, of: &HeaderMap) -> HeaderMap {
+        let mut kept = HeaderMap::new();
+        let mut keep = |name: &HeaderName| {
+            if !kept.contains_key(name) {
+                for value in of.get_all(name) {
+                    kept.append(name, value.clone());
+                }
+            }
+        };
+        keep(&header::CONTENT_ENCODING);
+        if is_grpc(of) || self.reads_json() {
+            keep(&header::CONTENT_TYPE);
+            keep(&grpc::STATUS);
+        }
+        self.rules.headers.iter().for_each(|wanted| keep(&wanted.name));
+        kept
+    }
+
     /// What the answer is worth, and what is wrong with it. `cap` bounds its decoded size, in bytes.
     ///
     /// - `HEAD`: status and latency only, since there is no body to judge.
@@ -97,7 +161,14 @@ impl Scorer {
     /// - gRPC (`application/grpc`): by `grpc-status`, and by `min_bytes`; what the messages hold is no JSON. Cancelled (1) is
     ///   excluded as `aborted`; invalid argument (3), not found (5), already exists (6), failed precondition (9) and out of
     ///   range (11) are client errors; permission denied (7) and unauthenticated (16) are `auth`, the rest `status`.
-    /// - Without `required`, `non_empty` and `min_bytes`, a body of any kind counts, unless it decodes to nothing.
+    /// - JSON is read from UTF-8, with or without a byte order mark; of a key that is there twice the last value counts. In
+    ///   lines of JSON (`application/x-ndjson` and the like) the places have to be in every line that is not blank, jq sees an
+    ///   array of all of them, and none at all is `empty`.
+    /// - jq that says no, or fails on the answer, is a fallback `rule`. Where it could not be asked to the end, the answer is
+    ///   excluded as `rule`, unless something else is wrong with it.
+    /// - Without rules that look into it, a body of any kind counts, unless it decodes to nothing.
+    ///
+    /// Takes long where [`is_slow`](Self::is_slow), and for jq also [stack](super::JQ_STACK).
     pub fn score(&self, answer: &Answer<'_>, cap: usize) -> Finding {
         if let Some(score) = self.by_status(answer).or_else(|| Self::by_grpc(answer)) {
             return score.into();
@@ -106,14 +177,14 @@ impl Scorer {
         if self.rules.max_latency.is_some_and(|max| answer.head_latency > max) {
             flaws.insert(Cause::Slow);
         }
+        if answer.status != StatusCode::NOT_MODIFIED && !self.rules.headers.iter().all(|it| it.holds(answer.headers)) {
+            flaws.insert(Cause::Rule);
+        }
         match self.judge_body(answer, cap, &mut flaws) {
-            Err(Cause::TooLarge) if !self.is_unservable(answer, cap) => {
-                if flaws.is_empty() {
-                    return Score::Excluded(Cause::TooLarge).into();
-                }
-            }
-            Err(cause) => flaws.insert(cause),
-            Ok(()) => {}
+            Err(Stop::Unknown(Cause::TooLarge)) if self.is_unservable(answer, cap) => flaws.insert(Cause::TooLarge),
+            Err(Stop::Unknown(cause)) if flaws.is_empty() => return Score::Excluded(cause).into(),
+            Err(Stop::Flaw(cause)) => flaws.insert(cause),
+            Ok(()) | Err(Stop::Unknown(_)) => {}
         }
         Finding { score: self.first(flaws), flaws }
     }
@@ -150,7 +221,7 @@ impl Scorer {
     ///
     /// # Errors
     /// Why the content could not be looked into.
-    fn judge_body(&self, answer: &Answer<'_>, cap: usize, flaws: &mut Flaws) -> Result<(), Cause> {
+    fn judge_body(&self, answer: &Answer<'_>, cap: usize, flaws: &mut Flaws) -> Result<(), Stop> {
         if answer.method == Method::HEAD || answer.status == StatusCode::NOT_MODIFIED {
             return Ok(());
         }
@@ -160,7 +231,7 @@ impl Scorer {
             return Ok(());
         }
         if size == 0 {
-            return if self.allows_empty(answer.status) { Ok(()) } else { Err(Cause::Empty) };
+            return if self.allows_empty(answer.status) { Ok(()) } else { Err(Stop::Flaw(Cause::Empty)) };
         }
         let mapping = self.mapping.as_ref().filter(|_| answer.unmapped);
         let indifferent = !self.looks_into(answer.headers) || size > MAY_BE_EMPTY && !self.reads_body();
@@ -169,31 +240,61 @@ impl Scorer {
         }
         let content = content(answer, cap)?;
         if content.is_empty() && !self.allows_empty(answer.status) {
-            return Err(Cause::Empty);
+            return Err(Stop::Flaw(Cause::Empty));
         }
         match mapping.filter(|_| !content.is_empty()) {
             Some(mapping) => self.judge_unmapped(mapping, &content, flaws),
-            None => self.judge_content(&content, flaws),
+            None => self.judge_content(answer.headers, &content, flaws),
         }
     }
 
-    fn judge_content(&self, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
+    fn judge_content(&self, headers: &HeaderMap, content: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
         self.weigh(content.len() as u64, flaws);
-        if !self.has_places() {
-            return Ok(());
+        if !self.rules.text.hold(content) {
+            flaws.insert(Cause::Rule);
         }
-        let shapes = self.probe.shapes(content).map_err(|_| Cause::Decode)?;
+        if self.reads_json() { self.judge_json(&Documents::of(headers, content), flaws) } else { Ok(()) }
+    }
+
+    /// Without mapping it, where that can be told from its places.
+    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
+        let Some(lookups) = &self.lookups else {
+            let mapped = mapping.apply(content).map_err(|fault| match MappingFault::cause(fault) {
+                Cause::TooLarge => Stop::Unknown(Cause::TooLarge),
+                cause => Stop::Flaw(cause),
+            })?;
+            // What is mapped is one document.
+            return self.judge_content(&HeaderMap::new(), &mapped, flaws);
+        };
+        let shapes = lookups.shapes(content).map_err(|_| Stop::Flaw(Cause::Decode))?;
         self.note(shapes, flaws);
         Ok(())
     }
 
-    /// Without mapping it, where that can be told from its places.
-    fn judge_unmapped(&self, mapping: &Mapping, content: &[u8], flaws: &mut Flaws) -> Result<(), Cause> {
-        let Some(lookups) = &self.lookups else {
-            let mapped = mapping.apply(content).map_err(MappingFault::cause)?;
-            return self.judge_content(&mapped, flaws);
+    fn judge_json(&self, documents: &Documents<'_>, flaws: &mut Flaws) -> Result<(), Stop> {
+        if documents.is_empty() {
+            return Err(Stop::Flaw(Cause::Empty));
+        }
+        if self.has_places() {
+            documents.iter().try_for_each(|document| self.find_places(document, flaws))?;
+        }
+        let Some(rich) = &self.rules.rich else { return Ok(()) };
+        let is_true = match documents {
+            Documents::One(document) => rich.is_true_of(document),
+            Documents::Lines(_) => rich.is_true_of_all(documents.iter()),
         };
-        let shapes = lookups.shapes(content).map_err(|_| Cause::Decode)?;
+        match is_true {
+            Ok(true) => Ok(()),
+            Err(JqFault::Exhausted) => Err(Stop::Unknown(Cause::Rule)),
+            Err(JqFault::NotJson) => Err(Stop::Flaw(Cause::Decode)),
+            Ok(false) | Err(JqFault::Failed | JqFault::NoOutput | JqFault::SeveralOutputs) => {
+                Err(Stop::Flaw(Cause::Rule))
+            }
+        }
+    }
+
+    fn find_places(&self, document: &[u8], flaws: &mut Flaws) -> Result<(), Stop> {
+        let shapes = self.probe.shapes(document).map_err(|_| Stop::Flaw(Cause::Decode))?;
         self.note(shapes, flaws);
         Ok(())
     }
@@ -228,7 +329,7 @@ impl Scorer {
     fn allows_empty(&self, status: StatusCode) -> bool {
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
         let listed = bodiless && self.rules.status.contains(&status) && self.rules.min_bytes.is_none();
-        !self.has_places() && (listed || self.rules.min_bytes == Some(0))
+        !self.reads_json() && self.rules.text.is_empty() && (listed || self.rules.min_bytes == Some(0))
     }
 
     /// Whether the size as sent does not tell enough about the content.
@@ -239,7 +340,17 @@ impl Scorer {
 
     /// Whether a rule looks at the content.
     fn reads_body(&self) -> bool {
-        self.has_places() || self.rules.min_bytes.is_some_and(|min| min > 0)
+        self.has_places() || self.reads_whole()
+    }
+
+    /// Whether a rule looks at more than places.
+    fn reads_whole(&self) -> bool {
+        self.rules.rich.is_some() || !self.rules.text.is_empty() || self.rules.min_bytes.is_some_and(|min| min > 0)
+    }
+
+    /// Whether a rule takes the content for JSON.
+    fn reads_json(&self) -> bool {
+        self.has_places() || self.rules.rich.is_some()
     }
 
     fn has_places(&self) -> bool {
@@ -248,11 +359,11 @@ impl Scorer {
 }
 
 /// The decoded content of an answer.
-fn content<'a>(answer: &Answer<'a>, cap: usize) -> Result<Cow<'a, [u8]>, Cause> {
-    let sent = answer.body.whole().ok_or(Cause::TooLarge)?;
+fn content<'a>(answer: &Answer<'a>, cap: usize) -> Result<Cow<'a, [u8]>, Stop> {
+    let sent = answer.body.whole().ok_or(Stop::Unknown(Cause::TooLarge))?;
     decode(answer.headers, sent, cap).map_err(|error| match error {
-        Undecodable::Broken => Cause::Decode,
-        Undecodable::TooLarge => Cause::TooLarge,
+        Undecodable::Broken => Stop::Flaw(Cause::Decode),
+        Undecodable::TooLarge => Stop::Unknown(Cause::TooLarge),
     })
 }
 

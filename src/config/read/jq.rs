@@ -19,6 +19,10 @@ pub(super) fn place(written: &str, start: usize, text: &str, part: &Range<usize>
     let is_basic = written.starts_with('"');
     let offset = |at: usize| raw_offset(inner, text, at, is_basic).map(|raw| start + quotes + raw);
     match (offset(part.start), offset(part.end)) {
+        (Some(from), Some(to)) if is_basic && from < to => {
+            let rest = &written[from - start..];
+            from + (rest.len() - continued(rest).len()).min(to - from)..to
+        }
         (Some(from), Some(to)) => from..to,
         _ => whole,
     }
@@ -59,14 +63,24 @@ fn same(rest: &str, meant: char) -> Option<usize> {
 /// How many bytes of a basic string mean its next character, those included that mean nothing: the end of a line after a
 /// backslash, with the white space that follows.
 fn written_length(rest: &str, meant: char) -> Option<usize> {
-    let Some(escape) = rest.strip_prefix('\\') else { return same(rest, meant) };
-    let continued = escape.trim_start_matches([' ', '\t', '\r', '\n']);
-    match escape.chars().next()? {
-        ' ' | '\t' | '\r' | '\n' => Some(rest.len() - continued.len() + written_length(continued, meant)?),
-        'x' => Some(4),
-        'u' => Some(6),
-        'U' => Some(10),
-        _ => Some(2),
+    let next = continued(rest);
+    let skipped = rest.len() - next.len();
+    let Some(escape) = next.strip_prefix('\\') else { return Some(skipped + same(next, meant)?) };
+    let length = match escape.chars().next()? {
+        'x' => 4,
+        'u' => 6,
+        'U' => 10,
+        _ => 2,
+    };
+    Some(skipped + length)
+}
+
+/// What follows a backslash at the end of a line, and the white space after it: they mean nothing.
+fn continued(rest: &str) -> &str {
+    let is_white = [' ', '\t', '\r', '\n'];
+    match rest.strip_prefix('\\') {
+        Some(end) if end.starts_with(is_white) => continued(end.trim_start_matches(is_white)),
+        _ => rest,
     }
 }
 
@@ -78,9 +92,8 @@ mod tests {
 
     /// Line, column and the text that is pointed at.
     fn pointed(rich: &str) -> (usize, usize, String) {
-        let source = format!(
-            "listen = [\"127.0.0.1:0\"]\ndependency.d.v2.url = \"http://h\"\n[[dependency.d.route]]\nname = \"r\"\nscore.rich = {rich}\n"
-        );
+        let source =
+            format!("listen = [\"127.0.0.1:0\"]\n[dependency.d.v2]\nurl = \"http://h\"\n\nrequest.body={rich}\n");
         let (_, problems) = check_deployment(&source, Path::new("crossfade.toml"));
         let problem = problems.iter().next().unwrap_or_else(|| panic!("{rich} is wrong"));
         (problem.line, problem.column, source[problem.span.clone()].to_owned())
@@ -92,7 +105,7 @@ mod tests {
             (r#"".a | range(3)""#, 5, 20, "range"),
             ("'.a | range(3)'", 5, 20, "range"),
             (r#"".\"a\" | range(3)""#, 5, 24, "range"),
-            (r#"".\u0022ä\U00000022 | range(3)""#, 5, 37, "range"),
+            (r#"".\u0022ä\U00000022 | range(3)""#, 5, 36, "range"),
             ("\"\"\"\n.a |\n  range(3)\"\"\"", 7, 3, "range"),
             ("'''\n.a |\n  range(3)'''", 7, 3, "range"),
             ("\"\"\"\\\n  .a | \\\n    range(3)\"\"\"", 7, 5, "range"),

@@ -8,10 +8,11 @@ use super::super::study::Diff;
 use super::deployment::check_name;
 use super::fit::{self, Surroundings};
 use super::headers;
+use super::jq;
 use super::study;
 use super::table::Table;
 use super::value::Value;
-use crate::score::{Exclude, Pointer, Rules};
+use crate::score::{AnswerHeader, Exclude, Pattern, Pointer, Rules, TextRules};
 
 /// The routes in file order, and the implied last one.
 ///
@@ -63,13 +64,20 @@ fn matches(mut table: Table<'_>) -> (Vec<Method>, Option<PathPattern>) {
 }
 
 fn rules(mut table: Table<'_>) -> Rules {
-    table.unsupported(&["rich"]);
     let rules = Rules {
         status: statuses(&mut table),
         required: pointers(&mut table, "required"),
         non_empty: pointers(&mut table, "non_empty"),
         min_bytes: table.get("min_bytes", |value| value.count(1)),
         max_latency: table.get("max_latency", Value::duration),
+        headers: table.get("header", answer_headers).unwrap_or_default(),
+        text: TextRules {
+            contains: texts(&mut table, "contains"),
+            lacks: texts(&mut table, "lacks"),
+            matches: patterns(&mut table, "matches"),
+            mismatches: patterns(&mut table, "mismatches"),
+        },
+        rich: table.get("rich", jq::program),
         exclude: table.get("exclude", Value::table).map(exclude).unwrap_or_default(),
     };
     for status in rules.status.iter().filter(|status| rules.exclude.status.contains(status)) {
@@ -99,6 +107,38 @@ fn pointers(table: &mut Table<'_>, key: &'static str) -> Vec<Pointer> {
         })
     });
     read.unwrap_or_default()
+}
+
+/// Strings that an answer holds, or does not hold. An empty one stands in everything.
+fn texts(table: &mut Table<'_>, key: &'static str) -> Vec<String> {
+    let text = |item: &Value<'_>| {
+        let text = item.str()?;
+        if text.is_empty() {
+            item.error("an empty string", "write what shall be looked for, such as \"<product\"");
+        }
+        Some(text.to_owned())
+    };
+    table.get(key, |value| value.list("a list of strings, such as [\"<product\"]", text)).unwrap_or_default()
+}
+
+fn patterns(table: &mut Table<'_>, key: &'static str) -> Vec<Pattern> {
+    const WANTED: &str = "a list of regular expressions, such as [\"<price>[0-9]+\"]";
+    const HELP: &str = "the syntax is that of https://docs.rs/regex: no look-around, no backreferences";
+    let read =
+        table.get(key, |value| value.list(WANTED, |item| item.parsed("a regular expression", HELP, Pattern::parse)));
+    read.unwrap_or_default()
+}
+
+fn answer_headers(value: &Value<'_>) -> Option<Vec<AnswerHeader>> {
+    let table = value.table_like("a table such as { \"content-type\" = \"text/html*\" }")?;
+    Some(headers::read(table, |name, entry| {
+        let values = if entry.is_array() {
+            entry.some("a list of strings", "no value", |item| item.str().map(ToOwned::to_owned))?
+        } else {
+            vec![entry.str_like("a string such as \"text/html*\", or a list of strings")?.to_owned()]
+        };
+        Some(AnswerHeader { name, values })
+    }))
 }
 
 fn exclude(mut table: Table<'_>) -> Exclude {

@@ -144,6 +144,16 @@ impl Program {
         Ok(value::is_true(&output))
     }
 
+    /// As [`is_true_of`](Self::is_true_of), for several documents, which the program sees as one array.
+    ///
+    /// # Errors
+    /// See [`JqFault`].
+    pub fn is_true_of_all<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) -> Result<bool, JqFault> {
+        let input = documents.map(serde_json::from_slice).collect::<Result<Val, _>>().map_err(|_| JqFault::NotJson)?;
+        let output = self.output(input, &Fuel::default())?;
+        Ok(value::is_true(&output))
+    }
+
     fn output(&self, input: Val, fuel: &Fuel) -> Result<Val, JqFault> {
         let Filter { lut, id } = &self.inner.filter;
         let ctx = Ctx::<Metered>::new(Tank { lut, fuel }, Vars::new([]));

@@ -9,6 +9,8 @@ use super::super::pointer::Pointer;
 use super::super::rules::Exclude;
 use super::*;
 
+mod content;
+
 const RICH: Score = Score::Rich;
 const CAP: usize = 1 << 20;
 const ITEMS: &[u8] = br#"{"items":[1],"none":[],"null":null}"#;
@@ -100,7 +102,11 @@ impl Given {
     }
 
     fn find(&self, scorer: &Scorer, body: Body<'_>, cap: usize) -> Finding {
-        let answer = Answer {
+        scorer.score(&self.answer(body), cap)
+    }
+
+    fn answer<'a>(&'a self, body: Body<'a>) -> Answer<'a> {
+        Answer {
             method: &self.method,
             conditional: self.conditional,
             status: status(self.status),
@@ -109,8 +115,7 @@ impl Given {
             body,
             head_latency: Duration::from_millis(self.latency_ms),
             unmapped: true,
-        };
-        scorer.score(&answer, cap)
+        }
     }
 }
 

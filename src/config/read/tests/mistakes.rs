@@ -152,11 +152,13 @@ const BAD_DEPLOYMENTS: &[(&str, &str, &str)] = &[
     ("$route = [{ name = \"x\", score = { status = [99] } }]", "4:44", "between 200 and 599"),
     ("$route = [{ name = \"x\", score = { required = [\"a\"] } }]", "4:46", "starts with `/`"),
     ("$route = [{ name = \"x\", score = { required = [\"/~2\"] } }]", "4:46", "`~`"),
-    (
-        "$route = [{ name = \"x\", score = { rich = \".\" } }]",
-        "4:34",
-        "`dependency.a.route[0].score.rich` is not supported",
-    ),
+    ("$route = [{ name = \"x\", score = { rich = \".a | range(3)\" } }]", "4:47", "`range` cannot be used in a rule"),
+    ("$route = [{ name = \"x\", score = { rich = \".a |\" } }]", "4:46", "not jq: term expected"),
+    ("$route = [{ name = \"x\", score = { rich = true } }]", "4:41", "cannot be a boolean"),
+    ("$route = [{ name = \"x\", score = { contains = [\"\"] } }]", "4:46", "an empty string"),
+    ("$route = [{ name = \"x\", score = { matches = [\"(\"] } }]", "4:45", "unclosed"),
+    ("$route = [{ name = \"x\", score = { mismatches = [\"(?=a)\"] } }]", "4:48", "look-around"),
+    ("$route = [{ name = \"x\", score = { header = { \"a b\" = \"x\" } } }]", "4:53", "is no header name"),
     ("$route = [{ name = \"x\", score = { status = [404], exclude = { status = [404] } } }]", "4:24", "warning: "),
     (
         "$route = [{ name = \"x\", score = { max_latency = \"6s\" } }]",
