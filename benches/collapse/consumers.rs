@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::stream::{RATE, Stream};
+use crate::stream::Stream;
 
 /// Connections to the proxy. Unlimited ones would multiply where a busy machine stalls, and run out of files.
 const CONNECTIONS: usize = 64;
@@ -45,6 +45,8 @@ pub(crate) struct Answer {
 pub(crate) struct Consumers {
     proxy: SocketAddr,
     stream: Stream,
+    /// Requests a second.
+    rate: u64,
     next: AtomicU64,
     has_enough: AtomicBool,
     places: Semaphore,
@@ -53,10 +55,11 @@ pub(crate) struct Consumers {
 }
 
 impl Consumers {
-    pub(crate) fn new(proxy: SocketAddr, stream: Stream) -> Arc<Self> {
+    pub(crate) fn new(proxy: SocketAddr, stream: Stream, rate: u64) -> Arc<Self> {
         Arc::new(Self {
             proxy,
             stream,
+            rate,
             next: AtomicU64::new(0),
             has_enough: AtomicBool::new(false),
             places: Semaphore::new(CONNECTIONS),
@@ -83,7 +86,7 @@ impl Consumers {
         let (start, mut tasks) = (Instant::now(), JoinSet::new());
         while !self.has_enough.load(Ordering::SeqCst) {
             let number = self.next();
-            let due = start + Duration::from_micros(number * 1_000_000 / RATE);
+            let due = start + Duration::from_micros(number * 1_000_000 / self.rate);
             tokio::time::sleep_until(due.into()).await;
             self.next.store(number + 1, Ordering::SeqCst);
             tasks.spawn(Arc::clone(&self).ask(number));

@@ -2,26 +2,35 @@
 //! 5 % exposed, with and without `blip` and `rescue`; beside it what the rules of Flagger and Argo Rollouts would have let
 //! through of the same traffic.
 //!
+//! Then, with V2 at 50 %: from a verdict or a verb to the last request that V2 gets as the primary. `-- switch` runs this alone.
+//!
 //! Prints Markdown tables, and fails when a consumer got an answer that does not follow from its request, or a bad one
-//! although `rescue` had a good one. Takes about a minute, and never more than three.
+//! although `rescue` had a good one. Takes about a minute, and never more than five.
 
 mod consumers;
 mod origin;
 mod peers;
 mod stream;
+mod switch;
 mod trial;
 
 use std::process::ExitCode;
 
 use peers::{HORIZON_S, RULES, Ruling, Tape};
 use stream::Miss;
+use switch::{By, Switch};
 use trial::{Setting, Trial};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
+/// Of the switches.
+const SWITCHES: [u64; 5] = [1, 2, 3, 4, 5];
 /// Every `blip` with every `rescue`.
 const GATES: [(u32, bool); 4] = [(0, false), (0, true), (3, false), (3, true)];
 
 fn main() -> ExitCode {
+    if std::env::args().any(|it| it == "switch") {
+        return if print_switches() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let trials: Vec<Trial> = SEEDS.into_iter().flat_map(side_by_side).collect();
     let is_complete = trials.len() == SEEDS.len() * Miss::ALL.len() * GATES.len();
     print_gate(&trials);
@@ -31,7 +40,31 @@ fn main() -> ExitCode {
     let unexpected: usize = trials.iter().map(|trial| trial.unexpected).sum();
     let unrescued: usize = trials.iter().filter(|trial| trial.setting.rescue).map(Trial::avoidable).sum();
     println!("Unexpected answers: {unexpected}. Bad answers that rescue had a good one for: {unrescued}.");
-    if is_complete && unexpected + unrescued == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let are_switched = print_switches();
+    if are_switched && is_complete && unexpected + unrescued == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One at a time: what is measured are milliseconds. Says whether all came to their end.
+fn print_switches() -> bool {
+    println!(
+        "\n| V2 loses half of the traffic by | last request at V2 as the primary, ms after the event | after the verb was given |"
+    );
+    println!("| --- | --- | --- |");
+    let mut are_complete = true;
+    for by in [By::Verb, By::Verdict] {
+        let ended = SWITCHES.map(|seed| switch::run(by, seed).inspect_err(|error| eprintln!("{by:?}: {error}")));
+        are_complete &= ended.iter().all(Result::is_ok);
+        let ended: Vec<_> = ended.into_iter().flatten().collect();
+        let list = |of: fn(&Switch) -> Option<f64>| {
+            ended.iter().filter_map(of).map(|ms| format!("{ms:.1}")).collect::<Vec<_>>().join(", ")
+        };
+        println!("| {by:?} | {} | {} |", list(|it| Some(it.after_event)), list(|it| it.after_order));
+        println!(
+            "<!-- requests of V2 in the last half second: {:?} -->",
+            ended.iter().map(|it| it.before).collect::<Vec<_>>()
+        );
+    }
+    are_complete
 }
 
 /// All trials of one seed at a time, each on a thread and with a proxy of its own.

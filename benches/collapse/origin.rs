@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crossfade::backend::Backend;
 use http::{Request, Response};
@@ -23,15 +24,22 @@ pub(crate) struct Scene {
     pub(crate) miss: Miss,
     /// From this request on, V2 is bad.
     collapse_at: AtomicU64,
+    /// When requests reached V2 as the primary.
+    arrivals: Mutex<Vec<SystemTime>>,
 }
 
 impl Scene {
     pub(crate) const fn new(stream: Stream, miss: Miss) -> Self {
-        Self { stream, miss, collapse_at: AtomicU64::new(u64::MAX) }
+        Self { stream, miss, collapse_at: AtomicU64::new(u64::MAX), arrivals: Mutex::new(Vec::new()) }
     }
 
     pub(crate) fn collapse_at(&self, number: u64) {
         self.collapse_at.store(number, Ordering::SeqCst);
+    }
+
+    /// When requests reached V2 as the primary, in order.
+    pub(crate) fn arrivals_at_v2(&self) -> Vec<SystemTime> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a backend answers to this request, as things stand.
@@ -64,6 +72,9 @@ async fn connection(stream: TcpStream, scene: Arc<Scene>, backend: Backend) {
 }
 
 fn answer(scene: &Scene, backend: Backend, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if backend == Backend::V2 && !request.headers().contains_key("crossfade-role") {
+        scene.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(SystemTime::now());
+    }
     let number = request.uri().path().trim_start_matches('/').parse().unwrap_or_default();
     let is_rich = scene.is_rich(backend, number);
     let body: &'static str = if is_rich { r#"{"items":["a","b","c"]}"# } else { r#"{"items":[]}"# };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::consumers::{Answer, Consumers};
 use crate::origin::{Scene, origin};
-use crate::stream::{Miss, Stream};
+use crate::stream::{Miss, RATE, Stream};
 
 /// The longest climb: some 8000 requests are needed, and chance may want several times as many.
 const CLIMB: Duration = Duration::from_secs(40);
@@ -24,7 +24,7 @@ const TRIAL: Duration = Duration::from_secs(57);
 /// Traffic after the rollback, to see that V2 gets no more of it.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What is tried.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +88,10 @@ async fn play(setting: Setting) -> Result<Trial, Error> {
     let stream = Stream { seed: setting.seed };
     let scene = Arc::new(Scene::new(stream, setting.miss));
     let folder = tempfile::tempdir()?;
-    write_files(folder.path(), &scene, setting).await?;
+    let rollout = format!("percent = 5\nsteps = [5]\nblip = \"{}s\"\nrescue = {}\n", setting.blip_s, setting.rescue);
+    write_files(folder.path(), &scene, &rollout).await?;
     let app = App::start(&folder.path().join("crossfade.toml"), None).await?;
-    let consumers = Consumers::new(app.listen[0], stream);
+    let consumers = Consumers::new(app.listen[0], stream, RATE);
     let traffic = tokio::spawn(Arc::clone(&consumers).run());
     let told = tell(&app, &scene, &consumers).await;
     consumers.stop();
@@ -171,7 +172,8 @@ fn is_as_expected(scene: &Scene, setting: Setting, answer: &Answer) -> bool {
     right && allowed && answer.is_rescued == rescues && answer.status == setting.miss.status(answer.is_rich)
 }
 
-async fn write_files(folder: &Path, scene: &Arc<Scene>, setting: Setting) -> std::io::Result<()> {
+/// Starts both backends, and writes both files; `rollout` says what is special about the entry.
+pub(crate) async fn write_files(folder: &Path, scene: &Arc<Scene>, rollout: &str) -> std::io::Result<()> {
     let v1 = origin(Arc::clone(scene), Backend::V1).await?;
     let v2 = origin(Arc::clone(scene), Backend::V2).await?;
     let config = format!(
@@ -181,9 +183,8 @@ async fn write_files(folder: &Path, scene: &Arc<Scene>, setting: Setting) -> std
          [dependency.bench.route.score]\nstatus = [200]\nrequired = [\"/items\"]\nnon_empty = [\"/items\"]\n"
     );
     let rollout = format!(
-        "[bench]\nstage = \"cutover\"\npercent = 5\nsteps = [5]\nslo = 0.95\nbake = \"0s\"\noverdispersion = \"off\"\n\
-         blip = \"{}s\"\nrescue = {}\nkey = [\"header:x-user-id\"]\n",
-        setting.blip_s, setting.rescue
+        "[bench]\nstage = \"cutover\"\nslo = 0.95\nbake = \"0s\"\noverdispersion = \"off\"\nkey = [\"header:x-user-id\"]\n\
+         {rollout}"
     );
     std::fs::write(folder.join("crossfade.toml"), config)?;
     std::fs::write(folder.join("rollout.toml"), rollout)

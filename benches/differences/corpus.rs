@@ -7,19 +7,18 @@ use crate::edit::Edit;
 use crate::random::Random;
 
 /// One kind of answer.
-pub struct Shape {
-    pub name: &'static str,
+pub(crate) struct Shape {
     /// What every answer to one request says.
-    pub truth: fn(&mut Random) -> Value,
+    pub(crate) truth: fn(&mut Random) -> Value,
     /// What each call adds of its own: times, identifiers, orders, jitter, now and then.
-    pub noise: fn(&mut Random, &mut Value),
+    pub(crate) noise: fn(&mut Random, &mut Value),
     /// What a V2 may do differently, and where; each at a place without noise of its own.
-    pub edits: &'static [(&'static str, Edit)],
+    pub(crate) edits: &'static [(&'static str, Edit)],
 }
 
-pub const SHAPES: &[Shape] = &[
+pub(crate) const SHAPES: &[Shape] = &[
+    // Product list.
     Shape {
-        name: "product list",
         truth: products,
         noise: products_noise,
         edits: &[
@@ -32,8 +31,8 @@ pub const SHAPES: &[Shape] = &[
             ("/total", Edit::Add("pages")),
         ],
     },
+    // Nested customer.
     Shape {
-        name: "nested customer",
         truth: customer,
         noise: customer_noise,
         edits: &[
@@ -46,8 +45,8 @@ pub const SHAPES: &[Shape] = &[
             ("/customer/born", Edit::Millis),
         ],
     },
+    // Places.
     Shape {
-        name: "places",
         truth: places,
         noise: places_noise,
         edits: &[
@@ -58,8 +57,8 @@ pub const SHAPES: &[Shape] = &[
             ("/type", Edit::Change),
         ],
     },
+    // Event log.
     Shape {
-        name: "event log",
         truth: events,
         noise: events_noise,
         edits: &[
@@ -70,8 +69,8 @@ pub const SHAPES: &[Shape] = &[
             ("/*/code", Edit::Text),
         ],
     },
+    // Pages.
     Shape {
-        name: "pages",
         truth: pages,
         noise: pages_noise,
         edits: &[
@@ -83,8 +82,8 @@ pub const SHAPES: &[Shape] = &[
             ("/data", Edit::Reverse),
         ],
     },
+    // Map by id.
     Shape {
-        name: "map by id",
         truth: stock,
         noise: stock_noise,
         edits: &[
@@ -95,8 +94,8 @@ pub const SHAPES: &[Shape] = &[
             ("/warehouse", Edit::Change),
         ],
     },
+    // Orders.
     Shape {
-        name: "orders",
         truth: orders,
         noise: orders_noise,
         edits: &[
@@ -109,8 +108,8 @@ pub const SHAPES: &[Shape] = &[
             ("/orders/*/note", Edit::Drop),
         ],
     },
+    // Recommendations.
     Shape {
-        name: "recommendations",
         truth: recommendations,
         noise: recommendations_noise,
         edits: &[
@@ -121,21 +120,21 @@ pub const SHAPES: &[Shape] = &[
             ("/model", Edit::Drop),
         ],
     },
+    // Settings.
     Shape {
-        name: "settings",
         truth: settings,
         noise: settings_noise,
         edits: &[
             ("/flags/dark", Edit::YesNo),
             ("/limits/daily", Edit::Text),
-            ("/flags/beta", Edit::Change),
+            ("/flags/beta", Edit::Negate),
             ("/profile/locale", Edit::Null),
             ("/limits/burst", Edit::Rename("peak")),
             ("/profile/plan", Edit::Capitals),
         ],
     },
+    // Search.
     Shape {
-        name: "search",
         truth: search,
         noise: search_noise,
         edits: &[

@@ -6,7 +6,7 @@
 
 use crossfade::score::diff::{DiffReport, DiffRow};
 
-pub fn findings(report: &DiffReport) -> Vec<String> {
+pub(crate) fn findings(report: &DiffReport) -> Vec<String> {
     report.rows.iter().filter(|row| is_finding(row)).map(|row| row.path.clone()).collect()
 }
 

@@ -4,13 +4,15 @@ use serde_json::{Map, Value};
 
 /// An edit of V2's answer.
 #[derive(Debug, Clone, Copy)]
-pub enum Edit {
+pub(crate) enum Edit {
     /// The member is gone.
     Drop,
     /// It is null.
     Null,
     /// It is some other value of its type.
     Change,
+    /// A truth value is the opposite.
+    Negate,
     /// It is a text.
     Text,
     /// It is a hundred times as much, as whole cents of euros.
@@ -35,7 +37,7 @@ pub enum Edit {
 
 impl Edit {
     /// Makes the edit at all places that `path` leads to, `*` being each element or member.
-    pub fn make(self, document: &mut Value, path: &str) {
+    pub(crate) fn make(self, document: &mut Value, path: &str) {
         let tokens: Vec<_> = path.split('/').skip(1).collect();
         let (last, above) = tokens.split_last().expect("no edit is made to a whole document");
         each(document, above, &mut |parent| match parent {
@@ -78,7 +80,7 @@ impl Edit {
             (Self::Capitals, Value::String(text)) => text.to_uppercase().into(),
             (Self::Reverse, Value::Array(items)) => items.iter().rev().cloned().collect(),
             (Self::Change, Value::String(text)) => format!("{text} (v2)").into(),
-            (Self::Change, Value::Bool(truth)) => (!truth).into(),
+            (Self::Negate, Value::Bool(truth)) => (!truth).into(),
             (Self::Change, Value::Number(number)) => number
                 .as_i64()
                 .map_or_else(|| (number.as_f64().unwrap_or(0.0) + 1.5).into(), |whole| (whole + 1).into()),
@@ -87,7 +89,7 @@ impl Edit {
     }
 
     /// The paths at which it is to be found; all of them are right, the first one is what a finding must name.
-    pub fn paths(self, path: &str) -> Vec<String> {
+    pub(crate) fn paths(self, path: &str) -> Vec<String> {
         let (above, name) = path.rsplit_once('/').expect("a path");
         match self {
             Self::Add(new) => vec![format!("{above}/{new}")],
@@ -98,7 +100,7 @@ impl Edit {
     }
 
     /// Where V2 has the value now and what has to be done with it, if it can be mapped back.
-    pub fn mapping(self, path: &str) -> Option<(String, &'static str)> {
+    pub(crate) fn mapping(self, path: &str) -> Option<(String, &'static str)> {
         let (above, name) = path.rsplit_once('/').expect("a path");
         let here = |what| Some((path.to_owned(), what));
         match self {
@@ -107,7 +109,7 @@ impl Edit {
             Self::Text => here("number"),
             Self::Cents => here("scale"),
             Self::Millis => here("from_millis"),
-            Self::YesNo | Self::Relabel => here("labels"),
+            Self::YesNo | Self::Relabel | Self::Negate => here("labels"),
             Self::Capitals => here("lower"),
             _ => None,
         }

@@ -9,7 +9,7 @@ mod random;
 mod stream;
 mod suggestions;
 
-use crossfade::score::diff::Verdict;
+use crossfade::score::diff::{DiffReport, Verdict};
 
 use corpus::SHAPES;
 use stream::{LOOKS, Reports, Scenario};
@@ -23,6 +23,7 @@ const STREAMS: u64 = 12;
 fn main() {
     alone();
     edited();
+    rare();
     suggestions::table();
     divan::main();
 }
@@ -41,7 +42,7 @@ const RULES: &[Rule] = &[
     Rule { name: "Diffy, a tenth of them", findings: |reports| diffy::findings(&reports.tenth) },
 ];
 
-fn ours(report: &crossfade::score::diff::DiffReport) -> Vec<String> {
+fn ours(report: &DiffReport) -> Vec<String> {
     report.rows.iter().filter(|row| row.verdict == Verdict::Differs).map(|row| row.path.clone()).collect()
 }
 
@@ -93,26 +94,56 @@ impl std::fmt::Display for Found {
 /// Streams with edits among the noise.
 fn edited() {
     let mut precision = vec![Found::default(); RULES.len()];
-    let mut recall = vec![vec![Found::default(); stream::RATES.len()]; RULES.len()];
+    let mut recall = vec![[Found::default(); stream::RATES.len()]; RULES.len()];
     for scenario in SHAPES.iter().flat_map(|shape| (0..STREAMS).map(|seed| Scenario::edited(shape, seed))) {
         let looks = scenario.play();
         let last = looks.last().expect("one look at least");
         for (at, rule) in RULES.iter().enumerate() {
             let found = (rule.findings)(last);
-            found.iter().for_each(|path| precision[at].add(scenario.is_right(path)));
+            for path in &found {
+                precision[at].add(scenario.is_right(path));
+            }
             for edit in &scenario.edits {
                 recall[at][edit.rate].add(edit.paths().iter().any(|path| found.contains(path)));
             }
         }
     }
     println!("Edits among the noise, {} routes of {} pairs\n", SHAPES.len() as u64 * STREAMS, LOOKS[LOOKS.len() - 1]);
-    let rates: String =
-        stream::RATES.iter().map(|rate| format!(" recall, edits in {} % of answers |", rate * 100.0)).collect();
-    println!("| rule | precision |{rates}");
+    let rates = stream::RATES.map(|rate| format!("recall, edits in {} % of answers", rate * 100.0)).join(" | ");
+    println!("| rule | precision | {rates} |");
     println!("| --- | --- |{}", " --- |".repeat(stream::RATES.len()));
     for (at, rule) in RULES.iter().enumerate() {
-        let recalls: String = recall[at].iter().map(|found| format!(" {found} |")).collect();
-        println!("| {} | {} |{recalls}", rule.name, precision[at]);
+        let recalls = recall[at].map(|found| found.to_string()).join(" | ");
+        println!("| {} | {} | {recalls} |", rule.name, precision[at]);
+    }
+    println!();
+}
+
+/// Edits in few answers, with few noise pairs: how long it takes to tell.
+fn rare() {
+    println!(
+        "Edits in {} % of the answers, a noise pair for a tenth of the pairs, {} routes\n",
+        stream::RARE * 100.0,
+        SHAPES.len() * 4
+    );
+    println!("| pairs | crossfade: precision | recall | Diffy: precision | recall |\n| --- | --- | --- | --- | --- |");
+    let scenarios: Vec<_> = SHAPES.iter().flat_map(|shape| (0..4).map(|seed| Scenario::rare(shape, seed))).collect();
+    let looks: Vec<_> = scenarios.iter().map(Scenario::play_long).collect();
+    for (at, pairs) in stream::LONG_LOOKS.iter().enumerate() {
+        let rule = |findings: fn(&DiffReport) -> Vec<String>| {
+            let (mut precision, mut recall) = (Found::default(), Found::default());
+            for (scenario, looks) in scenarios.iter().zip(&looks) {
+                let found = findings(&looks[at]);
+                for path in &found {
+                    precision.add(scenario.is_right(path));
+                }
+                for edit in &scenario.edits {
+                    recall.add(edit.paths().iter().any(|path| found.contains(path)));
+                }
+            }
+            format!("{precision} | {recall}")
+        };
+        println!("| {pairs} | {} | {} |", rule(ours), rule(diffy::findings));
     }
     println!();
 }

@@ -9,46 +9,50 @@ use crate::edit::Edit;
 use crate::random::Random;
 
 /// Pairs after which somebody looks at the report.
-pub const LOOKS: &[u64] = &[50, 100, 200, 400, 700, 1000];
+pub(crate) const LOOKS: &[u64] = &[50, 100, 200, 400, 700, 1000];
 /// Shares of V2's answers that have an edit.
-pub const RATES: &[f64] = &[1.0, 0.3, 0.05];
+pub(crate) const RATES: [f64; 3] = [1.0, 0.3, 0.05];
+/// The share of V2's answers with an edit that is hard to see.
+pub(crate) const RARE: f64 = 0.05;
+/// Pairs after which somebody looks at it.
+pub(crate) const LONG_LOOKS: &[u64] = &[1000, 2000, 4000, 6000];
 const TODAY: Date = date(2026, 11, 20);
 
 /// A route's stream.
-pub struct Scenario {
+pub(crate) struct Scenario {
     shape: &'static Shape,
     seed: u64,
-    pub edits: Vec<Injected>,
+    pub(crate) edits: Vec<Injected>,
 }
 
 /// An edit that V2 makes.
-pub struct Injected {
-    pub path: &'static str,
-    pub edit: Edit,
+pub(crate) struct Injected {
+    pub(crate) path: &'static str,
+    pub(crate) edit: Edit,
     /// Which of [`RATES`].
-    pub rate: usize,
+    pub(crate) rate: usize,
 }
 
 impl Injected {
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.edit.paths(self.path)
     }
 }
 
 /// What is known at one look, by two studies: one had a noise pair for each pair, one for each tenth.
-pub struct Reports {
-    pub all: DiffReport,
-    pub tenth: DiffReport,
+pub(crate) struct Reports {
+    pub(crate) all: DiffReport,
+    pub(crate) tenth: DiffReport,
 }
 
 impl Scenario {
     /// Without edits.
-    pub fn quiet(shape: &'static Shape, seed: u64) -> Self {
+    pub(crate) fn quiet(shape: &'static Shape, seed: u64) -> Self {
         Self { shape, seed, edits: Vec::new() }
     }
 
     /// With up to three edits, in different places and different shares of the answers.
-    pub fn edited(shape: &'static Shape, seed: u64) -> Self {
+    pub(crate) fn edited(shape: &'static Shape, seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xed17);
         let count = 1 + random.below(3) as usize;
         let edits = choose(shape, &mut random, count).into_iter();
@@ -57,14 +61,22 @@ impl Scenario {
         Self { shape, seed: seed + 1000, edits }
     }
 
+    /// With up to three edits in few of the answers.
+    pub(crate) fn rare(shape: &'static Shape, seed: u64) -> Self {
+        let mut scenario = Self::edited(shape, seed + 100);
+        let rare = RATES.iter().position(|rate| *rate == RARE).expect("one of the rates");
+        scenario.edits.iter_mut().for_each(|edit| edit.rate = rare);
+        scenario
+    }
+
     /// Whether a finding at `path` is due to an edit; a reversed array may also differ in its elements.
-    pub fn is_right(&self, path: &str) -> bool {
+    pub(crate) fn is_right(&self, path: &str) -> bool {
         let below = |edit: &Injected| matches!(edit.edit, Edit::Reverse) && path.starts_with(edit.path);
         self.edits.iter().any(|edit| below(edit) || edit.paths().iter().any(|right| right == path))
     }
 
     /// Plays all pairs, and returns what is known at each look.
-    pub fn play(&self) -> Vec<Reports> {
+    pub(crate) fn play(&self) -> Vec<Reports> {
         let mut random = Random::new(self.seed);
         let (mut all, mut tenth) = (Study::new(Options::default()), Study::new(Options::default()));
         let mut looks = Vec::new();
@@ -79,6 +91,24 @@ impl Scenario {
             }
             if LOOKS.contains(&at) {
                 looks.push(Reports { all: all.report(TODAY), tenth: tenth.report(TODAY) });
+            }
+        }
+        looks
+    }
+
+    /// Plays more pairs, with a noise pair for a tenth of them.
+    pub(crate) fn play_long(&self) -> Vec<DiffReport> {
+        let mut random = Random::new(self.seed);
+        let mut study = Study::new(Options::default());
+        let mut looks = Vec::new();
+        for at in 1..=LONG_LOOKS[LONG_LOOKS.len() - 1] {
+            let [v1, again, v2] = self.answers(&mut random).map(Content::Json);
+            study.pair(&reply(&v1), &reply(&v2));
+            if at % 10 == 0 {
+                study.noise(&reply(&v1), &reply(&again));
+            }
+            if LONG_LOOKS.contains(&at) {
+                looks.push(study.report(TODAY));
             }
         }
         looks
@@ -100,12 +130,12 @@ impl Scenario {
     }
 }
 
-pub fn reply(content: &Content) -> Reply<'_> {
+pub(crate) fn reply(content: &Content) -> Reply<'_> {
     Reply { status: 200, content_type: Some("application/json"), content }
 }
 
 /// Edits of a shape, none of them inside of another one's place.
-pub fn choose(shape: &Shape, random: &mut Random, count: usize) -> Vec<(&'static str, Edit)> {
+pub(crate) fn choose(shape: &Shape, random: &mut Random, count: usize) -> Vec<(&'static str, Edit)> {
     let mut all = shape.edits.to_vec();
     random.shuffle(&mut all);
     let mut chosen: Vec<(&'static str, Edit)> = Vec::new();

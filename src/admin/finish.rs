@@ -1,5 +1,6 @@
 //! `finish`: the proof that V1 is unused, from the ledger's minutes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::Json;
@@ -7,6 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::past::read;
@@ -15,6 +18,7 @@ use super::routes::Shared;
 use crate::backend::{Backend, Role};
 use crate::config::{Dependency, HeaderSource, Plan};
 use crate::console::{EventKind, Finish, Note};
+use crate::percent::Percent;
 use crate::stage::Stage;
 use crate::store::Reader;
 use crate::telemetry::Minute;
@@ -55,7 +59,8 @@ pub(super) async fn finish(
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default() / 60;
     let (asked, minutes) = (name.clone(), (days * 1440.0).ceil() as u64);
     let counted = read(&admin.ledger, move |ledger| Counted::read(ledger, &asked, now, minutes)).await?;
-    let finish = judge(dependency, &live.plans[index], &counted, days);
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let finish = judge(dependency, &live.plans[index], &counted, (days, today));
     if finish.is_proven {
         let text = format!("V1 was not called for {days} days, and can be retired");
         admin.console.note(Note { dependency: name, kind: EventKind::Finish, by, text }).await?;
@@ -108,8 +113,9 @@ impl Counted {
     }
 }
 
-fn judge(dependency: &Dependency, plan: &Plan, counted: &Counted, days: f64) -> Finish {
-    let objections = objections(plan, counted, days);
+fn judge(dependency: &Dependency, plan: &Plan, counted: &Counted, (days, today): (f64, Date)) -> Finish {
+    let mut objections = objections(plan, counted, days);
+    objections.extend(ignored(dependency, today));
     let minute = |at: u64| Timestamp::from_second((at * 60).cast_signed()).ok();
     Finish {
         dependency: dependency.name.clone(),
@@ -124,26 +130,70 @@ fn judge(dependency: &Dependency, plan: &Plan, counted: &Counted, days: f64) -> 
     }
 }
 
+/// What is known of a dependency whose V1 is to go.
+struct Case<'a> {
+    plan: &'a Plan,
+    counted: &'a Counted,
+    days: f64,
+}
+
+/// Each says what stands against it, if it does. All have to be silent.
+const CHECKS: [fn(&Case<'_>) -> Option<String>; 6] =
+    [is_not_complete, is_rolled_back, rescues, was_rescued, was_called, was_not_counted];
+
 fn objections(plan: &Plan, counted: &Counted, days: f64) -> Vec<String> {
-    let [primary, shadow, probe] = counted.calls;
-    let needed = (counted.minutes as f64 * COUNTED).floor();
-    let stage = plan.stage();
-    let rescues = stage == Stage::Cutover && plan.rollout.as_ref().is_some_and(|rollout| rollout.rescue);
-    let objections = [
-        (stage != Stage::Complete).then(|| format!("the stage is `{stage}`, and has to be `complete`")),
-        (stage == Stage::Complete && plan.effective != crate::percent::Percent::HUNDRED)
-            .then(|| format!("V2 serves {} % only: it was rolled back", plan.effective)),
-        rescues.then(|| "`rescue` is on in the rollout file: it needs V1".to_owned()),
-        (counted.rescued > 0).then(|| format!("{} consumers were rescued by V1 in {days} days", counted.rescued)),
-        (primary > 0).then(|| format!("V1 was called {primary} times for consumers in {days} days")),
-        (shadow > 0).then(|| format!("V1 was called {shadow} times as a shadow in {days} days")),
-        (probe > 0).then(|| format!("V1 was called {probe} times by hand in {days} days")),
-        ((counted.present as f64) < needed).then(|| {
-            let (present, minutes) = (counted.present, counted.minutes);
-            format!("only {present} of the {minutes} minutes of {days} days were counted: nobody knows of the others")
-        }),
-    ];
-    objections.into_iter().flatten().collect()
+    let case = Case { plan, counted, days };
+    CHECKS.iter().filter_map(|check| check(&case)).collect()
+}
+
+fn is_not_complete(case: &Case<'_>) -> Option<String> {
+    let stage = case.plan.stage();
+    (stage != Stage::Complete).then(|| format!("the stage is `{stage}`, and has to be `complete`"))
+}
+
+fn is_rolled_back(case: &Case<'_>) -> Option<String> {
+    let effective = case.plan.effective;
+    let is_back = case.plan.stage() == Stage::Complete && effective != Percent::HUNDRED;
+    is_back.then(|| format!("V2 serves {effective} % only: it was rolled back"))
+}
+
+fn rescues(case: &Case<'_>) -> Option<String> {
+    let is_on = case.plan.rollout.as_ref().is_some_and(|rollout| rollout.rescue);
+    let counts = case.plan.stage() == Stage::Cutover && is_on;
+    counts.then(|| "`rescue` is on in the rollout file: it needs V1".to_owned())
+}
+
+fn was_rescued(case: &Case<'_>) -> Option<String> {
+    let rescued = case.counted.rescued;
+    (rescued > 0).then(|| format!("{rescued} consumers were rescued by V1 in {} days", case.days))
+}
+
+fn was_called(case: &Case<'_>) -> Option<String> {
+    let [primary, shadow, probe] = case.counted.calls;
+    let calls = [(primary, "for consumers"), (shadow, "as a shadow"), (probe, "by hand")];
+    let calls: Vec<_> =
+        calls.iter().filter(|(calls, _)| *calls > 0).map(|(calls, how)| format!("{calls} times {how}")).collect();
+    (!calls.is_empty()).then(|| format!("V1 was called {} in {} days", calls.join(", "), case.days))
+}
+
+fn was_not_counted(case: &Case<'_>) -> Option<String> {
+    let Counted { present, minutes, .. } = case.counted;
+    let is_known = *present as f64 >= (*minutes as f64 * COUNTED).floor();
+    let days = case.days;
+    (!is_known).then(|| {
+        format!("only {present} of the {minutes} minutes of {days} days were counted: nobody knows of the others")
+    })
+}
+
+/// Whoever ignores a difference between V1 and V2 has not decided yet what becomes of it without V1.
+fn ignored(dependency: &Dependency, today: Date) -> impl Iterator<Item = String> {
+    let rules = dependency.routes.iter().flat_map(|route| &route.diff.options.ignore);
+    let active: BTreeMap<_, _> =
+        rules.filter(|rule| rule.holds(today)).map(|rule| (rule.path.to_string(), rule)).collect();
+    active.into_iter().map(|(path, rule)| {
+        let (until, reason) = (rule.until, &rule.reason);
+        format!("differences at `{path}` are ignored until {until} ({reason}): mend them, or end the rule")
+    })
 }
 
 /// What goes with V1: names and places, never a value.
@@ -173,12 +223,14 @@ mod tests {
 
     use super::*;
     use crate::config::{Live, parse_deployment, parse_rollouts};
-    use crate::percent::Percent;
     use crate::revision::Revision;
+
+    const TODAY: Date = Date::constant(2026, 11, 20);
 
     fn live(rollout: &str) -> Live {
         let source = "listen = [\"127.0.0.1:0\"]\n[dependency.a]\nv1 = { url = \"http://old\", request = { set = { x-key = \"s3cret\" } } }\n\
-                      v2 = { url = \"http://new\" }\n";
+                      v2 = { url = \"http://new\" }\n\
+                      diff = { ignore = [{ path = \"/old\", until = 2026-11-19, reason = \"over\" }] }\n";
         let deployment = parse_deployment(source, Path::new("crossfade.toml")).expect("valid");
         let rollouts = parse_rollouts(rollout, Path::new("rollout.toml"), Some(&deployment)).expect("valid");
         Live::new(Revision::default(), deployment.into(), rollouts.into(), |_| Percent::HUNDRED)
@@ -186,7 +238,7 @@ mod tests {
 
     fn judged(rollout: &str, counted: &Counted) -> Finish {
         let live = live(rollout);
-        judge(&live.deployment.dependencies[0], &live.plans[0], counted, 30.0)
+        judge(&live.deployment.dependencies[0], &live.plans[0], counted, (30.0, TODAY))
     }
 
     #[test]
@@ -199,10 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_that_is_still_ignored_stands_against_it_once() {
+        let mut dependency = (*live("a = { stage = \"complete\" }").deployment.dependencies[0]).clone();
+        let day_before = Date::constant(2026, 11, 19);
+        dependency.routes.push(dependency.routes[0].clone());
+        let said: Vec<_> = ignored(&dependency, day_before).collect();
+        assert_eq!(said, ["differences at `/old` are ignored until 2026-11-19 (over): mend them, or end the rule"]);
+        assert_eq!(ignored(&dependency, TODAY).count(), 0);
+    }
+
+    #[test]
     fn everything_that_stands_against_it_is_said() {
         let busy = Counted { calls: [1, 2, 3], rescued: 4, present: 100, minutes: 43_200, last: Some(5) };
         let finish = judged("a = { stage = \"cutover\", slo = 0.9, percent = 100, rescue = true }", &busy);
         assert!(!finish.is_proven);
-        assert_eq!(finish.objections.len(), 7, "{:#?}", finish.objections);
+        assert_eq!(finish.objections.len(), 5, "{:#?}", finish.objections);
     }
 }

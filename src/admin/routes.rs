@@ -62,7 +62,11 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
 
 async fn ready(State(admin): Shared) -> Response {
     if admin.is_ready() {
-        "ready\n".into_response()
+        // Requests are served all the same, so this is no reason to take them elsewhere.
+        let trouble = admin.console.status().store_error.clone();
+        let trouble = trouble
+            .map_or_else(String::new, |why| format!("nothing is promoted, the ledger cannot be written: {why}\n"));
+        format!("ready\n{trouble}").into_response()
     } else {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting or draining").into_response()
     }

@@ -28,13 +28,16 @@ pub(super) struct Run {
 
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut around = Around { signals: Signals::new()?, watchdog: Watchdog::new() };
         let from = if args.take_over { SocketsFrom::Predecessor } else { SocketsFrom::Supervisor };
         let app = App::start_from(from, &args.config, args.rollout.clone()).await.map_err(refuse)?;
         announce(&app);
         around.serve(app, args).await
-    })
+    });
+    // Somebody may still be reading the ledger: a disk that hangs does not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 fn announce(app: &App) {

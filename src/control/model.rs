@@ -215,10 +215,9 @@ impl<'a> Model<'a> {
     fn check_evidence(&self) {
         let Some(judge) = self.control.migrations[0].judge().filter(|_| !self.goes_on) else { return };
         let evidence = judge.verdict().evidence;
-        // The judge is two ticks behind the clock, and an edit that keeps the evidence sets its own clock to it.
-        let now = self.control.moment().tick as f64;
-        let began = now - evidence.elapsed_s * 10.0 - 4.0 - 3.0 * self.edits as f64;
-        let of_epoch: u64 = self.answered.iter().filter(|(start, _)| **start as f64 >= began).map(|(_, n)| n).sum();
+        // An edit that keeps the evidence sets the judge's clock, which is two ticks behind, to the present.
+        let is_of_epoch = |start: u64| judge.is_of_epoch(start + 3 * self.edits);
+        let of_epoch: u64 = self.answered.iter().filter(|(start, _)| is_of_epoch(**start)).map(|(_, n)| n).sum();
         assert!(evidence.samples <= of_epoch, "{} samples, {of_epoch} in this epoch", evidence.samples);
     }
 

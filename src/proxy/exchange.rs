@@ -83,7 +83,7 @@ pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, pee
         Err(reason) => return refused(account, reason, head.version),
     };
     let rule = &view.live.deployment.forwarded;
-    let client = forwarded::record(&mut head.headers, rule, peer.address.ip(), peer.is_secure);
+    let client = forwarded::record(&mut head.headers, rule, &peer);
     let mut asked =
         Asked { worker: &worker, view: &view, target, route, begun, line: peer.line, open: (account, admission) };
     let legs = match probe {
@@ -233,7 +233,7 @@ impl Asked<'_> {
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let offer = request.headers().get(UPGRADE).cloned();
+        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
         let asking = async {
             let request = recast(self.worker, &leg, request, due).await?;
             leg.call(request, due).await
@@ -256,7 +256,8 @@ impl Asked<'_> {
         let Some(v1) = rescue else {
             return self.serve_alone(called, &pair).await;
         };
-        match rescue::choose(called, &pair, v1, (self.worker, due)).await {
+        // In a box, so that whoever needs no rescue does not carry its state.
+        match Box::pin(rescue::choose(called, &pair, v1, (self.worker, due))).await {
             Choice::V2(Ok(held)) => self.serve_held(held, &pair, Backend::V2, None),
             Choice::V2(Err(error)) => {
                 pair.serve(Backend::V2);

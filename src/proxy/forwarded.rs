@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::head;
 use crate::config::{Forwarded, ForwardedStyle};
+use crate::server::Peer;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -20,22 +21,22 @@ const X_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const ALL: [HeaderName; 5] = [FORWARDED, FOR, PROTO, X_HOST, HeaderName::from_static("x-forwarded-port")];
 
 /// Writes down where the request came from, and returns the address of the consumer as far as it can be believed.
-pub(super) fn record(headers: &mut HeaderMap, rule: &Forwarded, peer: IpAddr, is_secure: bool) -> IpAddr {
-    let peer = peer.to_canonical();
-    let trusted = rule.trusts(peer);
-    let client = if trusted { client(headers, rule, peer) } else { peer };
+pub(super) fn record(headers: &mut HeaderMap, rule: &Forwarded, peer: &Peer) -> IpAddr {
+    let address = peer.address.ip().to_canonical();
+    let trusted = rule.trusts(address);
+    let client = if trusted { client(headers, rule, address) } else { address };
     if rule.style == ForwardedStyle::Off {
         return client;
     }
     if !trusted {
         head::retain(headers, |name| !ALL.contains(name));
     }
-    let proto = HeaderValue::from_static(if is_secure { "https" } else { "http" });
+    let proto = HeaderValue::from_static(if peer.is_secure { "https" } else { "http" });
     if rule.style != ForwardedStyle::Forwarded {
-        set_x_forwarded(headers, peer, &proto);
+        set_x_forwarded(headers, &peer.name, &proto);
     }
     if rule.style != ForwardedStyle::XForwarded {
-        append_forwarded(headers, peer, &proto);
+        append_forwarded(headers, address, &proto);
     }
     client
 }
@@ -76,22 +77,22 @@ fn address(text: &str) -> Option<IpAddr> {
     parsed.map(|address: IpAddr| address.to_canonical())
 }
 
-fn set_x_forwarded(headers: &mut HeaderMap, peer: IpAddr, proto: &HeaderValue) {
-    let mut chain = Vec::new();
-    for value in headers.get_all(FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
+fn set_x_forwarded(headers: &mut HeaderMap, peer: &HeaderValue, proto: &HeaderValue) {
+    if head::has(headers, &FOR) {
+        let chain: Vec<_> = headers.get_all(FOR).iter().chain([peer]).map(HeaderValue::as_bytes).collect();
+        // Valid values one behind the other are a valid value.
+        if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+            headers.insert(FOR, chain);
+        }
+    } else {
+        headers.append(FOR, peer.clone());
     }
-    chain.extend_from_slice(peer.to_string().as_bytes());
-    // Valid values with an address behind them are a valid value.
-    if let Ok(chain) = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)) {
-        headers.insert(FOR, chain);
+    if !head::has(headers, &PROTO) {
+        headers.append(PROTO, proto.clone());
     }
-    if !headers.contains_key(PROTO) {
-        headers.insert(PROTO, proto.clone());
-    }
-    if let (false, Some(host)) = (headers.contains_key(X_HOST), headers.get(HOST).cloned()) {
-        headers.insert(X_HOST, host);
+    if !head::has(headers, &X_HOST) {
+        let host = headers.get(HOST).cloned();
+        headers.extend(host.map(|host| (X_HOST, host)));
     }
 }
 
@@ -120,7 +121,8 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let client = record(&mut headers, rule, peer.parse().expect("an address"), false);
+        let peer: IpAddr = peer.parse().expect("an address");
+        let client = record(&mut headers, rule, &Peer::new((peer, 0).into(), false));
         let lines = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text")));
         (client.to_string(), lines.collect())
     }

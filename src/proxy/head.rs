@@ -2,7 +2,8 @@
 //! the order it came in.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, GetAll, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    VIA,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version, request};
@@ -36,13 +37,26 @@ pub(super) fn strip_answer(headers: &mut HeaderMap) {
 /// Takes out what belongs to a connection. A name in `Connection` that concerns everybody is not the connection's: in a
 /// request it is refused before, in an answer it is passed over.
 fn strip(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
-    let nominated: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(nominated).collect();
+    let nominated: Vec<HeaderName> = all(headers, &CONNECTION).flat_map(nominated).collect();
     retain(headers, |name| !HOP_BY_HOP.contains(name) && !nominated.contains(name) && !also(name));
 }
 
 fn nominated(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     names.filter(|name| !is_for_everybody(name)).filter_map(|name| HeaderName::from_bytes(name).ok())
+}
+
+/// Whether a header is there. Heads have few headers: to look at each is cheaper than one hash.
+pub(super) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|known| known == name)
+}
+
+/// The values of one header.
+type Values<'a> = std::iter::Flatten<std::option::IntoIter<GetAll<'a, HeaderValue>>>;
+
+/// The values of a header; at next to no cost where there are none, as it mostly is.
+pub(super) fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Values<'a> {
+    has(headers, name).then(|| headers.get_all(name)).into_iter().flatten()
 }
 
 /// The head of a consumer's request, ready to be sent on; both legs start from it.
@@ -91,7 +105,7 @@ fn target(method: &Method, uri: &Uri) -> Uri {
 
 /// Whether `TE` names trailers (RFC 9110, section 10.1.4).
 fn wants_trailers(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut codings = all(headers, &TE).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
@@ -108,7 +122,7 @@ fn join_cookies(head: &mut request::Parts) {
 
 /// Says the length of the content once and in one way. Without a word about it, hyper would take a GET to have none.
 fn frame(headers: &mut HeaderMap, has_content: bool) {
-    if let Some(length) = headers.get(CONTENT_LENGTH) {
+    if let Some(length) = all(headers, &CONTENT_LENGTH).next() {
         let canonical = length.as_bytes().first() != Some(&b'0') || length.len() == 1;
         let number = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
         if let (false, Some(number)) = (canonical, number) {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-use super::fault;
 use super::pair::Pair;
 use super::scoring::{Head, kind, may_stream};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
 use super::view::Target;
+use super::{fault, head};
 use crate::backend::Backend;
 use crate::config::Fault;
 use crate::score::{Mapping, Program};
@@ -73,7 +73,7 @@ impl Leg {
     /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
     pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let offer = request.headers().get(UPGRADE).cloned();
+        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
         let retrying = |what| self.pair.retrying(self.backend, what);
         let called = match fault::before(self.fault, due).await {
             Ok(()) => self.upstream.call(request, due.into(), retrying).await,

@@ -17,6 +17,9 @@ const TOKEN: HeaderName = HeaderName::from_static("crossfade-token");
 /// Whoever is not allowed to ask is refused and not served as if nothing had been asked: an answer of V1 that is taken for
 /// V2's is worse than none.
 pub(super) fn take(headers: &mut HeaderMap, token: Option<&Token>) -> Option<Result<Backend, Refusal>> {
+    if !headers.keys().any(|name| *name == TOKEN || *name == BACKEND) {
+        return None;
+    }
     let given = headers.remove(TOKEN);
     let wanted = headers.remove(BACKEND)?;
     if !token.zip(given).is_some_and(|(token, given)| token.is(given.as_bytes())) {

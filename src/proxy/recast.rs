@@ -51,7 +51,8 @@ pub(super) async fn recast(
 ) -> Result<Request<LegBody>, UpstreamError> {
     let wanted = program(leg.program.as_ref(), request.headers(), request.body());
     let Some(program) = wanted.cloned() else { return Ok(request) };
-    let mapping = map(worker, leg, request, program);
+    // In a box, so that whoever maps nothing does not carry its state.
+    let mapping = Box::pin(map(worker, leg, request, program));
     tokio::time::timeout_at(due.into(), mapping).await.unwrap_or(Err(UpstreamError::Timeout))
 }
 

@@ -66,7 +66,7 @@ impl Sampling {
             self.is_sampled(&complete.pair, cause);
         }
         if self.chosen.get() || self.sampled.get() == Some(true) {
-            self.store(complete.backend as usize, &complete.head, &complete.capture);
+            self.store(complete);
         }
     }
 
@@ -79,14 +79,19 @@ impl Sampling {
         is_sampled
     }
 
-    fn store(&self, at: usize, head: &Head, capture: &Capture) {
+    fn store(&self, complete: &Complete) {
+        let (head, capture) = (&complete.head, &complete.capture);
         let Some(worker) = self.worker.get() else { return };
-        let content = capture.pieces().map(|pieces| worker.shared.feed.keep(pieces, &worker.shared.shadow_memory));
+        let scorer = complete.pair.route().scorer(complete.backend);
+        // What was mapped to be served has its place in `map_memory`, which is the consumers'.
+        let is_mapped = scorer.mapping().is_some() && !head.unmapped;
+        let content = capture.pieces().map(|pieces| worker.shared.keep(pieces, is_mapped));
         self.crowded.set(self.crowded.get() || matches!(content, Some(None)));
         let (status, kind, latency, headers) = (head.status, head.kind, head.latency, head.headers.clone());
         let (size, content) = (capture.body().size(), content.flatten());
-        let answer = study::Answer { status, kind, latency, headers, size, content };
-        self.kept.borrow_mut()[at] = Some(Box::new(answer));
+        let mapping = scorer.mapping().filter(|_| head.unmapped).cloned();
+        let answer = study::Answer { status, kind, latency, headers, size, content, mapping };
+        self.kept.borrow_mut()[complete.backend as usize] = Some(Box::new(answer));
     }
 
     fn leg(&self, pair: &Pair, backend: Backend) -> Option<study::Leg> {
@@ -193,10 +198,10 @@ async fn ask(
             return Ok(None);
         }
     }
-    let content = capture.pieces().and_then(|pieces| worker.shared.feed.keep(pieces, &worker.shared.shadow_memory));
+    let content = capture.pieces().and_then(|pieces| worker.shared.keep(pieces, false));
     let (kind, headers) = (kind(&head.headers), Head::headers(&head.headers, pair.route().scorer(Backend::V1), &[]));
     let size = capture.body().size();
-    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content }))
+    Ok(Some(study::Answer { status: head.status, kind, latency, headers, size, content, mapping: None }))
 }
 
 /// A second call of V1 under way; counted out however it ends.

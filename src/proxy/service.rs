@@ -32,19 +32,30 @@ impl Proxy {
 impl Service<(Request<Incoming>, Peer)> for Proxy {
     type Response = Response<ServedBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+    type Future = Fenced;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, (request, peer): (Request<Incoming>, Peer)) -> Self::Future {
-        let worker = Rc::clone(&self.worker);
-        let mut exchange = Box::pin(exchange(Rc::clone(&worker), request, peer));
-        Box::pin(std::future::poll_fn(move |cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(cx)));
-            polled.map_or_else(|_| Poll::Ready(Ok(panicked(&worker))), |polled| polled.map(Ok))
-        }))
+        let exchange = Box::pin(exchange(Rc::clone(&self.worker), request, peer));
+        Fenced { worker: Rc::clone(&self.worker), exchange }
+    }
+}
+
+/// An exchange whose panics end here.
+pub(super) struct Fenced {
+    worker: Rc<Worker>,
+    exchange: Pin<Box<dyn Future<Output = Response<ServedBody>>>>,
+}
+
+impl Future for Fenced {
+    type Output = Result<Response<ServedBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.exchange.as_mut().poll(cx)));
+        polled.map_or_else(|_| Poll::Ready(Ok(panicked(&self.worker))), |polled| polled.map(Ok))
     }
 }
 

@@ -20,7 +20,7 @@ use super::worker::Worker;
 use crate::outcome::Cause;
 use crate::score::{MappingFault, Score};
 use crate::skip::Skip;
-use crate::upstream::UpstreamError;
+use crate::upstream::{AnswerBody, UpstreamError};
 
 /// A whole answer of a shadow, scored: its head as it came, and its content as far as it was kept.
 pub(super) struct Collected {
@@ -41,30 +41,29 @@ impl Shadow {
     pub(super) fn start(self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
         let presence = Presence::new(worker, &self.leg);
         let due = begun + self.leg.timeout();
-        tokio::task::spawn_local(async move {
+        // In a box: tasks are moved about while they are made and when they end.
+        tokio::task::spawn_local(Box::pin(async move {
             let worker = Rc::clone(&presence.worker);
             let streams = Cell::new(false);
             let kept = worker.trials().keep(&self.leg, &self.request, begun);
-            let collecting = collect(&worker, &self.leg, self.request, due, &streams);
-            let failed = match tokio::time::timeout_at(due.into(), collecting).await {
-                Ok(Ok(collected)) => {
+            let failed = match collect(&worker, &self.leg, self.request, due, &streams).await {
+                Ok(collected) => {
                     let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
                     hand_over(&worker, collected, listener).await;
                     failed
                 }
                 // Its head came in time, and nobody can say that more should have come.
-                Err(_) if streams.get() => {
+                Err(UpstreamError::Timeout) if streams.get() => {
                     self.leg.pair.skip(Skip::NotMirrorable);
                     None
                 }
-                Ok(Err(error)) => fail(&self.leg, self.fate.as_ref(), &error),
-                Err(_) => fail(&self.leg, self.fate.as_ref(), &UpstreamError::Timeout),
+                Err(error) => fail(&self.leg, self.fate.as_ref(), &error),
             };
             if let Some(cause) = failed {
                 trial::run(&worker, &self.leg, kept, cause).await;
             }
             drop(presence);
-        });
+        }));
     }
 }
 
@@ -80,15 +79,21 @@ async fn collect(
     streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
     let mut capture = Capture::new(worker, &leg.pair);
-    // What cannot be kept cannot be scored, so there is nothing to wait for.
+    let read = read(&mut body, &mut capture);
+    tokio::time::timeout_at(due.into(), read).await.unwrap_or(Err(UpstreamError::Timeout))?;
+    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+    Ok(Collected { head: parts, complete })
+}
+
+/// What cannot be kept cannot be scored, so there is nothing to wait for.
+async fn read(body: &mut AnswerBody<LegBody>, capture: &mut Capture) -> Result<(), UpstreamError> {
     while let Some(frame) = body.frame().await {
         capture.frame(&frame?);
         if capture.pieces().is_none() {
             break;
         }
     }
-    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
-    Ok(Collected { head: parts, complete })
+    Ok(())
 }
 
 /// Scores the answer, at once where somebody may be waiting for it; whether anybody still does makes no difference.

@@ -4,7 +4,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
-use super::upgrade;
+use super::{head, upgrade};
 use crate::refusal::Refusal;
 
 /// Checks the head of a request; `has_content` says whether content follows.
@@ -115,7 +115,7 @@ fn is_port(port: &[u8]) -> bool {
 /// `Connection` takes fields out of a message, so it must not name one that others rely on: the framing, the host, who is
 /// asking, and where the request has been (RFC 9110, section 7.6.1).
 fn check_nominations(headers: &HeaderMap) -> Result<(), Refusal> {
-    for value in headers.get_all(CONNECTION) {
+    for value in head::all(headers, &CONNECTION) {
         let mut names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if names.any(|name| !is_option(name) || is_for_everybody(name)) {
             return Err(Refusal::Nominated);
@@ -162,8 +162,8 @@ pub(super) fn is_for_everybody(name: &[u8]) -> bool {
 
 /// What hyper read and what the head says are the same; a TRACE has no content (RFC 9110, section 9.3.8).
 fn check_framing(head: &request::Parts, has_content: bool) -> Result<(), Refusal> {
-    let lengths = head.headers.get_all(CONTENT_LENGTH).iter().count();
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let lengths = head::all(&head.headers, &CONTENT_LENGTH).count();
+    let mut codings = head::all(&head.headers, &TRANSFER_ENCODING);
     let (coding, second) = (codings.next(), codings.next());
     if second.is_some() || lengths > 1 || (coding.is_some() && lengths > 0) {
         return Err(Refusal::Framing);
@@ -177,17 +177,17 @@ fn check_framing(head: &request::Parts, has_content: bool) -> Result<(), Refusal
 /// Whether an answer says its length in one way; the same number said several times is one (RFC 9112, section 6.3), and stays
 /// once. hyper read the answer by its transfer coding, or by the number.
 pub(super) fn settle_length(headers: &mut HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next(), headers.contains_key(CONTENT_LENGTH)) {
+    let mut codings = head::all(headers, &TRANSFER_ENCODING);
+    match (codings.next(), codings.next(), head::has(headers, &CONTENT_LENGTH)) {
         (Some(coding), None, false) => return coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), ..) => return false,
         (None, ..) => {}
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = head::all(headers, &CONTENT_LENGTH);
     let Some(length) = lengths.next() else { return true };
     let first = length.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    let number: Option<u64> = std::str::from_utf8(first).ok().and_then(|text| text.parse().ok());
     if lengths.next().is_some() || first != length.as_bytes() || first.starts_with(b"0") {
+        let number = std::str::from_utf8(first).ok().and_then(|text| text.parse::<u64>().ok());
         let Some(number) = number else { return false };
         headers.insert(CONTENT_LENGTH, HeaderValue::from(number));
     }
@@ -197,7 +197,7 @@ pub(super) fn settle_length(headers: &mut HeaderMap) -> bool {
 fn check_expectation(head: &request::Parts) -> Result<(), Refusal> {
     // RFC 9110, section 10.1.1: from HTTP/1.0 it is ignored.
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    let met = head.version < Version::HTTP_11 || head.headers.get_all(EXPECT).iter().all(known);
+    let met = head.version < Version::HTTP_11 || head::all(&head.headers, &EXPECT).all(known);
     if met { Ok(()) } else { Err(Refusal::Expectation) }
 }
 

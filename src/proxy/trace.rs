@@ -6,11 +6,13 @@
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+use super::head;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What the consumer says of the trace that its request belongs to, if it says one thing.
 pub(super) fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(TRACEPARENT).iter();
+    let mut values = head::all(headers, &TRACEPARENT);
     values.next().filter(|_| values.next().is_none())
 }
 

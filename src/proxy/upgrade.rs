@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep_until};
 
+use super::head;
 use super::view::RouteView;
 use crate::server::Duplex;
 use crate::telemetry::Direction;
@@ -21,7 +22,7 @@ const BUFFER: usize = 8 << 10;
 
 /// Whether the request offers a protocol that could be taken up.
 pub(super) fn is_offered(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE) && protocols(headers).next().is_some()
+    head::has(headers, &UPGRADE) && protocols(headers).next().is_some()
 }
 
 /// Whether it offers one to us, and not to some connection before ours.

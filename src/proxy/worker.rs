@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, watch};
@@ -26,7 +27,7 @@ use crate::config::{Handle, Limits, Live};
 use crate::random::Random;
 use crate::server::{self, Connections, HeadLimits, Listeners, Patience, Port, Security, TermsNow};
 use crate::skip::Skip;
-use crate::study::Feed;
+use crate::study::{Feed, Kept};
 use crate::telemetry::{LaneCounts, Report};
 
 /// The time between two reports of a worker, and the length of the gate's buckets of start times.
@@ -103,6 +104,14 @@ impl Shared {
         self.shadow_memory.set_most(limits.shadow_memory);
         self.feed.set_memory(limits.shadow_memory);
         self.map_memory.set_most(limits.map_memory);
+    }
+
+    /// Keeps content for the study, if there is room; a copy of it, where its own memory is wanted back soon.
+    pub(super) fn keep(&self, pieces: &[Bytes], copied: bool) -> Option<Kept> {
+        if copied {
+            return self.feed.keep(&[Bytes::from(pieces.concat())], &self.shadow_memory);
+        }
+        self.feed.keep(pieces, &self.shadow_memory)
     }
 
     /// The tick in which an instant lies.
@@ -189,7 +198,7 @@ impl Worker {
         }
     }
 
-    /// A place among the shadows for a call that only measures: there is one while less than half of them are taken.
+    /// A place among the shadows for a call that only measures: there is one while no more than half of them are taken.
     pub(super) fn admits_noise(&self) -> bool {
         !self.shared.shadow_in_flight.is_above(NOISE_UP_TO) && self.admit_shadow().is_ok()
     }

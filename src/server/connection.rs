@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
@@ -51,10 +51,22 @@ pub enum Security {
 pub struct Peer {
     /// The other end of the connection.
     pub address: SocketAddr,
+    /// Its IP address as text, written once for all requests.
+    pub name: HeaderValue,
     /// Whether the connection is secured.
     pub is_secure: bool,
     /// The connection itself, where HTTP/1 is spoken on it.
     pub line: Option<Rc<Line>>,
+}
+
+impl Peer {
+    /// The peer of a connection on which nothing was said.
+    pub fn new(address: SocketAddr, is_secure: bool) -> Self {
+        let name = HeaderValue::try_from(address.ip().to_canonical().to_string());
+        // An address is visible ASCII, and so never unknown (RFC 7239, section 6.2).
+        let name = name.unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, name, is_secure, line: None }
+    }
 }
 
 /// Serves HTTP on a connection until it ends, is told to drain, or its patience is over.
@@ -81,7 +93,7 @@ where
     let witness = registration.witness();
     let stream = Observed { stream, witness: witness.clone() };
     let is_secure = matches!(security, Security::Tls(_));
-    let service = (service, Peer { address: peer, is_secure, line: None });
+    let service = (service, Peer::new(peer, is_secure));
     let mut life = begin(stream, security, limits, service, witness);
     std::future::poll_fn(move |cx| unless_doomed(life.as_mut(), &registration, cx))
 }

@@ -104,7 +104,7 @@ pub struct Patience {
     pub header: Duration,
     /// Between requests, and for a consumer that does not read its answer.
     pub idle: Duration,
-    /// From the begin of a drain to the next request on a connection that is idle. Whoever closes one at once may close it
+    /// From the begin of a drain, or the last answer that did not tell of it, to the next request on that connection. Whoever closes one at once may close it
     /// under a request that is on its way; this time is for the request, and for the consumer to learn with its answer that
     /// the connection ends (RFC 9112, section 9.6).
     pub farewell: Duration,
@@ -180,13 +180,14 @@ impl Activity {
         let offered = self.exchanges.get() > 0 && self.streams.offered.get() == self.exchanges.get();
         let stuck = self.write_blocked_since.get().is_some_and(|since| over(since, patience.idle))
             || (offered && over(self.streams.moved.get(), patience.idle));
-        let left = self.is_idle() && draining.is_some_and(|since| over(since, patience.farewell));
-        let idle = left || (self.exchanges.get() == 0 && over(self.last_seen.get(), patience.idle));
+        let last_seen = self.last_seen.get();
+        let left = self.is_idle() && draining.is_some_and(|since| over(since.max(last_seen), patience.farewell));
+        let idle = left || (self.exchanges.get() == 0 && over(last_seen, patience.idle));
         let doom = [(slow_head, Doom::SlowHead), (stuck, Doom::Stuck), (idle, Doom::Idle)];
         let doom = doom.into_iter().find_map(|(is_so, doom)| is_so.then_some(doom));
         if let Some(doom) = doom {
             self.end(doom);
-        } else if self.is_idle() && !self.tired.get() && now - self.last_seen.get() >= REST_AFTER {
+        } else if self.is_idle() && !self.tired.get() && now - last_seen >= REST_AFTER {
             self.tired.set(true);
             self.wake();
         }

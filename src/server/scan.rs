@@ -179,27 +179,23 @@ fn framing(head: &[u8]) -> Result<State, Refusal> {
         Some(line.strip_suffix(b"\r").ok_or(Refusal::LineEnd))
     };
     let start = line().unwrap_or(Err(Refusal::Syntax))?;
-    check_start(start)?;
-    let mut said = Said::default();
+    check_target(start)?;
+    let (mut said, mut lines) = (Said::default(), 1);
     while let Some(line) = line() {
-        let line = line?;
-        if line.is_empty() {
-            break;
-        }
-        said.read(line)?;
+        said.read(line?)?;
+        lines += 1;
+    }
+    // Each line ends with one.
+    if memchr::memchr_iter(b'\r', head).count() > lines {
+        return Err(Refusal::LineEnd);
     }
     said.framing(start.ends_with(b"HTTP/1.0"))
 }
 
 /// The target in the request line has no fragment, which hyper would cut off.
-fn check_start(start: &[u8]) -> Result<(), Refusal> {
-    if memchr::memchr(b'\r', start).is_some() {
-        Err(Refusal::LineEnd)
-    } else if memchr::memchr(b'#', start).is_some_and(|at| memchr::memchr(b' ', &start[..at]).is_some()) {
-        Err(Refusal::Target)
-    } else {
-        Ok(())
-    }
+fn check_target(start: &[u8]) -> Result<(), Refusal> {
+    let has_fragment = memchr::memchr(b'#', start).is_some_and(|at| memchr::memchr(b' ', &start[..at]).is_some());
+    if has_fragment { Err(Refusal::Target) } else { Ok(()) }
 }
 
 /// What a head says about the length of its content.
@@ -210,19 +206,16 @@ struct Said {
 }
 
 impl Said {
+    /// A line of the head, which may be the empty one at its end. A name that is no name is for hyper to refuse.
     fn read(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        if matches!(line[0], b' ' | b'\t') {
-            return Err(Refusal::ObsFold);
-        }
-        if memchr::memchr(b'\r', line).is_some() {
-            return Err(Refusal::LineEnd);
-        }
-        let colon = memchr::memchr(b':', line).ok_or(Refusal::Syntax)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        match colon {
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.read_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.read_coding(value),
-            _ => Ok(()),
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            Err(Refusal::ObsFold)
+        } else if let Some(value) = value_of(line, b"content-length") {
+            self.read_length(value)
+        } else if let Some(value) = value_of(line, b"transfer-encoding") {
+            self.read_coding(value)
+        } else {
+            Ok(())
         }
     }
 
@@ -258,6 +251,12 @@ impl Said {
             (Some(length), false) => Ok(State::Length(length)),
         }
     }
+}
+
+/// The value in a line of that name, which is given in lower case.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
+    is_it.then(|| line[name.len() + 1..].trim_ascii())
 }
 
 /// One step through chunked content: as hyper reads it, so that both agree on where it ends.

@@ -115,14 +115,14 @@ fn find<'a>(deployment: &'a Deployment, dependency: &str, route: &str) -> Option
 }
 
 /// Whether fallbacks of one would be fallbacks of the other.
-fn is_scored_alike((_, old): Place<'_>, (_, new): Place<'_>) -> bool {
-    old.rules == new.rules
+fn is_scored_alike(old: Place<'_>, new: Place<'_>) -> bool {
+    old.1.rules == new.1.rules && old.0.v2.response == new.0.v2.response
 }
 
 /// Whether differences of one would be differences of the other.
 fn is_compared_alike(old: Place<'_>, new: Place<'_>) -> bool {
     let asked_alike = (&old.1.methods, &old.1.path) == (&new.1.methods, &new.1.path);
-    asked_alike && old.1.diff.compares_like(&new.1.diff)
+    asked_alike && old.0.v2.response == new.0.v2.response && old.1.diff.compares_like(&new.1.diff)
 }
 
 /// How answers are compared; labels are shown at the places that samples may show.

@@ -1,5 +1,6 @@
 //! What a worker hands over of one request: how both legs ended, and their bodies as they came.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::feed::Kept;
 use crate::config::{Dependency, Live};
 use crate::outcome::Outcome;
-use crate::score::{Flaws, Scorer};
+use crate::score::{Flaws, Mapping, Scorer, decoded};
 
 /// One request that is worth a look.
 pub struct Exchange {
@@ -58,6 +59,24 @@ pub struct Answer {
     pub size: u64,
     /// The content as sent; `None` where only its size is known.
     pub content: Option<Kept>,
+    /// Makes V1's shape of the content, where that is still in V2's.
+    pub mapping: Option<Arc<Mapping>>,
+}
+
+impl Answer {
+    /// The content as a consumer would get it, without its codings; `None` where it was not kept, or cannot be had in at most
+    /// `most` bytes.
+    pub(super) fn shown(&self, most: usize) -> Option<Cow<'_, [u8]>> {
+        let content = self.decoded(most)?;
+        let Some(mapping) = self.mapping.as_ref().filter(|_| !content.is_empty()) else { return Some(content) };
+        // Programs are run before anybody looks: this one failed.
+        if mapping.has_program() { None } else { Some(mapping.apply(&content).ok()?.into_owned().into()) }
+    }
+
+    /// The content as the backend meant it.
+    pub(super) fn decoded(&self, most: usize) -> Option<Cow<'_, [u8]>> {
+        decoded(&self.headers, self.content.as_ref()?.pieces(), most)
+    }
 }
 
 /// What an answer says it is, as far as that is no value.

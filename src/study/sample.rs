@@ -10,7 +10,7 @@ use super::exchange::{Answer, Exchange, Leg};
 use super::shape::{Seal, clipped, shape};
 use crate::config;
 use crate::outcome::{Cause, Outcome};
-use crate::score::{Scorer, decoded};
+use crate::score::Scorer;
 
 /// Longest value shown of a header on the allow list, in bytes.
 const HEADER_BYTES: usize = 256;
@@ -118,8 +118,11 @@ impl Look<'_> {
     }
 
     fn shape(&self, answer: &Answer) -> Option<Value> {
-        let content = decoded(&answer.headers, answer.content.as_ref()?.pieces(), self.most);
-        let Some(content) = content else { return Some("not decodable".into()) };
+        answer.content.as_ref()?;
+        // What cannot be mapped is shown as V2 sent it.
+        let Some(content) = answer.shown(self.most).or_else(|| answer.decoded(self.most)) else {
+            return Some("not decodable".into());
+        };
         if content.is_empty() {
             return Some("empty".into());
         }

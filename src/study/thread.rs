@@ -20,7 +20,6 @@ use super::sample::Sample;
 use super::samples::Samples;
 use super::shape::Seal;
 use crate::config::{Handle, Live};
-use crate::score::decoded;
 use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
@@ -197,7 +196,7 @@ impl Read {
     /// `None` where the content was not kept, or cannot be decoded.
     fn of(answer: &Answer, live: &Live) -> Option<Self> {
         let most = live.deployment.limits.score_body;
-        let content = decoded(&answer.headers, answer.content.as_ref()?.pieces(), most)?;
+        let content = answer.shown(most)?;
         let (status, is_empty) = (answer.status.as_u16(), content.is_empty());
         Some(Self { status, kind: answer.kind, content: Content::read(&content), is_empty })
     }

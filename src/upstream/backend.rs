@@ -1,5 +1,6 @@
 //! One backend as one worker sees it: its endpoints, their connections, and one call.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,14 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body::Body;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::balance::{Balancer, Choice};
 use super::body::Lease;
 use super::endpoint::{Checkout, Endpoint};
 use super::health::Failure;
-use super::retry::{Again, Failed, Resend, Retries, Retrying};
+use super::retry::{Failed, Recipe, Resend, Retries, Retrying};
 use super::tend;
 use super::{AnswerBody, UpstreamError};
 use crate::condition::Condition;
@@ -80,25 +82,29 @@ where
         due: Instant,
         hear: impl Fn(Retrying),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
-        match self.retries.as_ref().filter(|retries| retries.policy.allows(request.method())) {
+        let retries = self.retries.as_ref().filter(|retries| retries.policy.allows(request.method()));
+        let (parts, body) = request.into_parts();
+        let recipe = &mut Recipe::new(parts);
+        match retries {
             // In a box, so that whoever has no retries does not carry their state.
-            Some(retries) => Box::pin(self.call_again(retries, request, due, hear)).await,
-            None => self.call_once(request, due, None).await.1,
+            Some(retries) => Box::pin(self.call_again(retries, recipe, body, due, hear)).await,
+            None => self.call_once(recipe, body, due, None).await.1,
         }
     }
 
     async fn call_again(
         &self,
         retries: &Retries,
-        mut request: Request<B>,
+        recipe: &mut Recipe,
+        mut body: B,
         due: Instant,
         hear: impl Fn(Retrying),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         retries.deposit();
         let (mut tries, mut avoid) = (1, None);
         loop {
-            let again = (tries < retries.policy.attempts).then(|| Again::of(&request));
-            let (at, answer) = self.call_once(request, retries.try_due(due), avoid).await;
+            let again = (tries < retries.policy.attempts).then(|| body.again());
+            let (at, answer) = self.call_once(recipe, body, retries.try_due(due), avoid).await;
             let failed = Failed::of(&answer);
             if tries > 1 {
                 hear(Retrying::Ended(if failed.is_some() { Retry::Failure } else { Retry::Success }));
@@ -107,7 +113,7 @@ where
             if tries == 1 {
                 hear(Retrying::FirstFailed(failed.cause));
             }
-            let Some(again) = again.filter(Again::is_whole) else {
+            let Some(again) = again.filter(Resend::is_whole) else {
                 hear(Retrying::Ended(Retry::BodyGone));
                 return answer;
             };
@@ -120,7 +126,7 @@ where
                 }
             }
             drop(answer);
-            request = again.request();
+            body = again;
             tries += 1;
             avoid = Some(at);
         }
@@ -129,7 +135,8 @@ where
     /// One try, and the endpoint that got it.
     async fn call_once(
         &self,
-        request: Request<B>,
+        recipe: &mut Recipe,
+        body: B,
         due: Instant,
         avoid: Option<usize>,
     ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
@@ -139,8 +146,8 @@ where
         let attempt = Attempt { balancer: &self.balancer, choice };
         let endpoint = &self.endpoints[choice.at];
         let mut lease = Lease::new(Rc::clone(endpoint));
-        let request = self.address(request, endpoint);
-        let called = timeout_at(due, exchange(endpoint, request)).await.unwrap_or(Err(UpstreamError::Timeout));
+        let exchange = pin!(self.exchange(endpoint, recipe, body));
+        let called = timeout_at(due, exchange).await.unwrap_or(Err(UpstreamError::Timeout));
         let answer = called.map(|(response, checkout)| {
             lease.connection = Some(checkout.connection);
             response.map(|incoming| AnswerBody::new(incoming, lease, self.spec.idle_timeout))
@@ -152,6 +159,30 @@ where
     /// Closes the connections that nobody used for `idle`; to be called now and then.
     pub fn reap(&self, now: std::time::Instant, idle: Duration) {
         self.endpoints.iter().for_each(|endpoint| endpoint.reap(now, idle));
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &Endpoint<B>,
+        recipe: &mut Recipe,
+        body: B,
+    ) -> Result<(Response<Incoming>, Checkout<B>), UpstreamError> {
+        let mut checkout = endpoint.checkout().await?;
+        let again = body.again();
+        let request = self.address(recipe.request(body, again.is_none()), endpoint);
+        let again = again.filter(|_| checkout.reused && is_repeatable(&request));
+        let mut failed = match checkout.connection.sender.try_send_request(request).await {
+            Ok(response) => return Ok((response, checkout)),
+            Err(failed) => failed,
+        };
+        let unsent = failed.take_message().filter(|_| checkout.reused);
+        let error = failed.error();
+        let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
+        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, false), endpoint));
+        let Some(request) = unsent.or(again) else { return Err(broken(failed.into_error())) };
+        let mut fresh = endpoint.connect().await?;
+        let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
+        Ok((response, fresh))
     }
 
     fn address(&self, mut request: Request<B>, endpoint: &Endpoint<B>) -> Request<B> {
@@ -196,34 +227,9 @@ impl Drop for Attempt<'_> {
     }
 }
 
-async fn exchange<B>(
-    endpoint: &Endpoint<B>,
-    request: Request<B>,
-) -> Result<(Response<hyper::body::Incoming>, Checkout<B>), UpstreamError>
-where
-    B: Resend + Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let mut checkout = endpoint.checkout().await?;
-    let again = if checkout.reused { stale_again(&request) } else { None };
-    let mut failed = match checkout.connection.sender.try_send_request(request).await {
-        Ok(response) => return Ok((response, checkout)),
-        Err(failed) => failed,
-    };
-    let unsent = failed.take_message().filter(|_| checkout.reused);
-    let error = failed.error();
-    let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
-    let Some(request) = unsent.or_else(|| again.filter(|_| stale).map(Again::request)) else {
-        return Err(broken(failed.into_error()));
-    };
-    let mut fresh = endpoint.connect().await?;
-    let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
-    Ok((response, fresh))
-}
-
-/// What to send on another connection where the peer of an idle one turns out to have closed it meanwhile.
-fn stale_again<B: Resend>(request: &Request<B>) -> Option<Again<B>> {
-    (request.method().is_safe() && request.body().is_end_stream()).then(|| Again::of(request)).flatten()
+/// Whether it may be sent on another connection where the peer of an idle one turns out to have closed it meanwhile.
+fn is_repeatable<B: Body>(request: &Request<B>) -> bool {
+    request.method().is_safe() && request.body().is_end_stream()
 }
 
 fn broken(error: hyper::Error) -> UpstreamError {

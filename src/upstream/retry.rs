@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -39,40 +39,23 @@ pub enum Retrying {
     Ended(Retry),
 }
 
-/// What a request can be made from once more.
-pub(super) struct Again<B> {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: http::Extensions,
-    body: B,
+/// What the request of each try is made from. Nothing else waits with a request in its state.
+pub(super) struct Recipe {
+    head: Option<request::Parts>,
 }
 
-impl<B: Resend> Again<B> {
-    /// `None` when the body is gone with the first try. Copies the head.
-    pub(super) fn of(request: &Request<B>) -> Option<Self> {
-        let body = request.body().again()?;
-        Some(Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-            extensions: request.extensions().clone(),
-            body,
-        })
+impl Recipe {
+    pub(super) const fn new(head: request::Parts) -> Self {
+        Self { head: Some(head) }
     }
 
-    /// Whether the whole body is still there.
-    pub(super) fn is_whole(&self) -> bool {
-        self.body.is_whole()
-    }
-
-    pub(super) fn request(self) -> Request<B> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        *request.extensions_mut() = self.extensions;
-        request
+    /// A request with this body. The last one takes the head along.
+    ///
+    /// # Panics
+    /// After the last one.
+    pub(super) fn request<B>(&mut self, body: B, is_last: bool) -> Request<B> {
+        let head = if is_last { self.head.take() } else { self.head.clone() };
+        Request::from_parts(head.expect("nothing is sent after the last request"), body)
     }
 }
 
@@ -176,6 +159,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use proptest::prelude::*;
 
     use super::*;

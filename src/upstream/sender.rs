@@ -50,7 +50,7 @@ where
 /// Takes back what was done for HTTP/2 where the request comes from there, and names `TE` as what it is in HTTP/1.1: for
 /// this connection alone (RFC 9110, section 10.1.4).
 fn for_http1<B>(mut request: Request<B>) -> Request<B> {
-    if request.headers().contains_key(TE) {
+    if request.headers().keys().any(|name| *name == TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("TE"));
     }
     if let Some(authority) = request.uri().authority() {

@@ -81,6 +81,8 @@ async fn a_data_directory_that_is_away_at_the_start_holds_up_nothing_but_promoti
     proxy.restart().await;
     proxy.until("an alert", |metrics| !is_writable(metrics)).await;
     assert!(proxy.status().await["store_error"].is_string());
+    let ready = proxy.admin_get("/readyz").await;
+    assert!(ready.status == 200 && ready.text().contains("cannot be written"), "{}", ready.text());
     assert_eq!(to_v2(&proxy).await, 0, "nobody knows what was allowed");
 
     proxy.move_data(false);

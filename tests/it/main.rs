@@ -33,6 +33,7 @@ mod retry;
 mod rollback;
 mod rules;
 mod shadow;
+mod story;
 mod study;
 mod tls;
 mod trailers;

@@ -1,13 +1,14 @@
 //! V2's answers in V1's shape.
 
 use std::io::Write as _;
+use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use http::Version;
 
-use crate::world::{Behaviour, Consumer, Metrics, Origin, Proxy, Reply, Request, Response, World, content};
+use crate::world::{Behaviour, Consumer, Metrics, Origin, PATIENCE, Proxy, Reply, Request, Response, World, content};
 
 /// V2 has renamed `items`, which the default route wants, and moved the name of the user.
 const MAP: &str = "response = { map = { \"/items\" = \"/results\", \"/user\" = \"/person/name\" } }";
@@ -289,4 +290,23 @@ async fn without_room_for_mapping_the_consumer_is_rescued_and_v2_not_blamed() {
         assert_eq!((answer.status, answer.header("crossfade-rescued")), (status, rescue.then_some("too_large")));
         proxy.until("excluded", |it| it.outcomes("v2") == [0, 0, 1] && mapped(it, "no_room") == 1).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_mapped_is_no_difference() {
+    let v2 = json(200, "{\"results\":[1,2,3],\"more\":1}");
+    let (proxy, _v1, _v2) = world("stage = \"shadow\"\nslo = 0.95", v2).await;
+    let begun = Instant::now();
+    let found = loop {
+        get(&proxy).await;
+        let found = proxy.admin_get("/api/v1/dependencies/recs/diff?route=list").await.json();
+        if found["routes"][0]["pairs"].as_u64().is_some_and(|pairs| pairs >= 3) {
+            break found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no pairs: {found:#}");
+    };
+    let rows = found["routes"][0]["rows"].as_array().expect("rows");
+    let mut places: Vec<_> = rows.iter().filter_map(|row| row["path"].as_str()).collect();
+    places.dedup();
+    assert_eq!(places, ["/more"], "{found:#}");
 }

@@ -1,6 +1,9 @@
 //! The gate with its hands on the wheel: a V2 that collapses loses its traffic, and gets none back by itself.
 
-use crate::world::{Behaviour, Metrics, Origin, Proxy, Reply, World, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::world::{Behaviour, Metrics, Origin, Proxy, Reply, Request, World, Write, ask};
 
 /// No patience with blips, so that a test need not last; the gate decides by itself. V1's own level is not in question.
 const ENFORCED: &str = "stage = \"cutover\"\npercent = 50\nslo = 0.95\nblip = \"0s\"\nkey = [\"header:x-user-id\"]";
@@ -124,6 +127,70 @@ async fn in_observe_mode_a_verdict_changes_nothing() {
     let rollback = [("verdict", "rollback")];
     let metrics = proxy.until("the verdict", |metrics| metrics.count("crossfade_verdicts_total", &rollback) > 0).await;
     assert_eq!(metrics.percent("effective"), Some(50.0));
+}
+
+/// Served by V2 although they were sent after V2 had lost its traffic: none, whatever else is under way.
+async fn late_for_v2(proxy: &Proxy, fall: impl Future<Output = ()>) -> (usize, usize) {
+    let (address, is_over) = (proxy.address(), Arc::new(AtomicBool::new(false)));
+    let consumer = |number: usize| {
+        let is_over = Arc::clone(&is_over);
+        tokio::spawn(async move {
+            let (mut to_v2, mut late, mut after) = (0, 0, 0);
+            for at in (0..).step_by(8) {
+                let is_late = is_over.load(Ordering::SeqCst);
+                let request = Request::get("/recommendations/x").header("x-user-id", format!("user-{}", number + at));
+                let answer = ask(address, &request).await.expect("an answer");
+                let by_v2 = answer.header("crossfade-served-by") == Some("v2");
+                (to_v2, late, after) =
+                    (to_v2 + usize::from(by_v2), late + usize::from(by_v2 && is_late), after + usize::from(is_late));
+                if after == 20 {
+                    break;
+                }
+            }
+            (to_v2, late)
+        })
+    };
+    let consumers: Vec<_> = (0..8).map(consumer).collect();
+    fall.await;
+    is_over.store(true, Ordering::SeqCst);
+    let mut sum = (0, 0);
+    for consumer in consumers {
+        let (to_v2, late) = consumer.await.expect("it does not panic");
+        sum = (sum.0 + to_v2, sum.1 + late);
+    }
+    sum
+}
+
+#[tokio::test]
+async fn once_a_person_has_rolled_back_no_request_goes_to_v2() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let rollout = format!("{ENFORCED}\nmode = \"observe\"");
+    let proxy = World::new().v1(&v1).v2(&v2).rollout(&rollout).start().await;
+    let fall = async {
+        proxy
+            .until("traffic of V2", |metrics| metrics.count("crossfade_requests_total", &[("served_by", "v2")]) > 20)
+            .await;
+        assert_eq!(proxy.verb("rollback").await.status, 200);
+    };
+    let (to_v2, late) = late_for_v2(&proxy, fall).await;
+    assert!(to_v2 > 20 && late == 0, "{to_v2} to V2, {late} of them late");
+}
+
+#[tokio::test]
+async fn once_a_rollback_is_seen_no_request_goes_to_v2() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let climbing = format!("{ENFORCED}\nsteps = [50]\nbake = \"0s\"\nmin_samples = 50\noverdispersion = \"off\"");
+    let proxy = World::new().v1(&v1).v2(&v2).rollout(&climbing).start().await;
+    let fall = async {
+        proxy.until("a climb", |metrics| metrics.percent("effective") == Some(50.0)).await;
+        proxy
+            .until("traffic of V2", |metrics| metrics.count("crossfade_requests_total", &[("served_by", "v2")]) > 20)
+            .await;
+        v2.behave(Behaviour::Answer(Reply::new(503, "down")));
+        proxy.until("a rollback", is_rolled_back).await;
+    };
+    let (to_v2, late) = late_for_v2(&proxy, fall).await;
+    assert!(to_v2 > 20 && late == 0, "{to_v2} to V2, {late} of them late");
 }
 
 #[tokio::test]

@@ -209,8 +209,32 @@ async fn a_renamed_field_is_found_and_suggested_and_noise_is_not() {
     let line = "\"/customer/name\" = \"/person/fullName\" # ";
     assert!(suggested.contains(line) && suggested.contains("[dependency.recs.v2.response.map]"), "{suggested}");
     assert!(suggested.parse::<toml::Table>().is_ok(), "{suggested}");
-    for text in [found.to_string(), told, suggested] {
+    for text in [found.to_string(), told, suggested.clone()] {
         assert!(!text.contains(CANARY), "{text}");
+    }
+    proxy.write_file("crossfade.toml", &format!("{}\n{suggested}", proxy.config()));
+    assert_eq!(proxy.admin_post("/api/v1/reload", "").await.status, 200, "{suggested}");
+    until(&proxy, "/api/v1/dependencies/recs/diff", |found| found["routes"] == serde_json::json!([])).await;
+    proxy.burst(200..400).await;
+    let found = differences(&proxy, 60).await;
+    assert_eq!(places(&found, "differs"), Vec::<&str>::new(), "{found:#}");
+    assert_eq!(places(&found, "noise"), ["/at", "/items", "/request"], "{found:#}");
+}
+
+#[tokio::test]
+async fn what_was_mapped_to_be_served_is_compared_as_it_was_served() {
+    let (v1, v2) = (Origin::start(Behaviour::Make(old)), Origin::start(Behaviour::Make(renamed)));
+    let map = "response = { map = { \"/customer/name\" = \"/person/fullName\" } }";
+    let body = "response = { body = \"{customer: {name: .person.fullName}, items, total, at, request}\" }";
+    let cutover = "stage = \"cutover\"\npercent = 100\nslo = 0.9\nmode = \"observe\"\nrescue";
+    let (rescued, alone) = (format!("{cutover} = true"), format!("{cutover} = false"));
+    for (mapping, rollout) in [(map, &rescued[..]), (map, &alone), (body, &rescued), (body, &alone), (body, SHADOW)] {
+        let proxy = World::new().v1(&v1).v2(&v2).v2_with(mapping).diff("noise = 50");
+        let proxy = proxy.top("study = { pairs = 1000, cpu = 50 }").rollout(rollout).start().await;
+        proxy.burst(0..100).await;
+        let found = differences(&proxy, 30).await;
+        assert_eq!(places(&found, "differs"), Vec::<&str>::new(), "{found:#}");
+        assert!(found["routes"][0]["pairs"].as_u64().is_some_and(|pairs| pairs >= 50), "{found:#}");
     }
 }
 

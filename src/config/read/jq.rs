@@ -92,9 +92,8 @@ mod tests {
 
     /// Line, column and the text that is pointed at.
     fn pointed(rich: &str) -> (usize, usize, String) {
-        let source = format!(
-            "listen = [\"127.0.0.1:0\"]\ndependency.d.v2.url = \"http://h\"\n[[dependency.d.route]]\nname = \"r\"\nscore.rich = {rich}\n"
-        );
+        let source =
+            format!("listen = [\"127.0.0.1:0\"]\n[dependency.d.v2]\nurl = \"http://h\"\n\nrequest.body={rich}\n");
         let (_, problems) = check_deployment(&source, Path::new("crossfade.toml"));
         let problem = problems.iter().next().unwrap_or_else(|| panic!("{rich} is wrong"));
         (problem.line, problem.column, source[problem.span.clone()].to_owned())

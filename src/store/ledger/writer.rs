@@ -224,7 +224,9 @@ impl<M: Medium> Writer<M> {
 }
 
 pub(super) fn apply(database: &Database, batch: &Batch) -> Result<(), Error> {
-    let transaction = database.begin_write()?;
+    let mut transaction = database.begin_write()?;
+    // A commit takes some 10 ms with it and 4 ms without; to open 2.4 GB after a crash, 16 ms with it and 5.5 s without.
+    transaction.set_quick_repair(true);
     if let Some(state) = &batch.state {
         transaction.open_table(STATE)?.insert(GATE, sealed(state).as_slice())?;
     }

@@ -67,6 +67,8 @@ pub(crate) enum Behaviour {
     HitRate(u64),
     /// Answers with what is made of the target and the number of the request.
     Make(fn(&str, u64) -> Reply),
+    /// 401, unless `x-api-key` is this.
+    Keyed(&'static str, Box<Self>),
     /// Answers with the method, target, headers and the hash of the body.
     Echo,
     /// Answers in chunks.
@@ -306,6 +308,11 @@ async fn serve(mut wire: Wire, state: &State) -> io::Result<()> {
             *it += 1;
             count = *it as u64;
         });
+        let behaviour = match behaviour {
+            Behaviour::Keyed(key, inner) if request.header("x-api-key") == Some(key) => *inner,
+            Behaviour::Keyed(..) => Behaviour::Answer(Reply::new(401, "")),
+            behaviour => behaviour,
+        };
         if !act(behaviour, &mut wire, &request, count, state).await? {
             break;
         }

@@ -121,18 +121,22 @@ impl Search {
             if is_wanted {
                 let revealed = options.reveal.iter().any(|place: &Pattern| place.covers(&column.path));
                 wanted.see(at, column, &offers, revealed);
+            } else {
+                wanted.see_same(column, &v2);
             }
         }
     }
 
-    /// Takes in V1's document of a pair in which V2's has all that it has.
+    /// Takes in V1's document of a pair in which V2's says the same.
     pub(super) fn see_equal(&mut self, v1: &Value, maps: &Maps) {
         if !self.wanted.is_empty() {
             let columns = Columns::of(v1, maps);
-            self.wanted
-                .iter_mut()
-                .filter(|(at, _)| columns.get(**at).is_some())
-                .for_each(|(_, wanted)| wanted.present += 1);
+            for (at, wanted) in &mut self.wanted {
+                if let Some(column) = columns.get(*at) {
+                    wanted.present += 1;
+                    wanted.see_same(column, &columns);
+                }
+            }
         }
     }
 

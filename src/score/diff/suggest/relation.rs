@@ -121,12 +121,13 @@ impl Labels {
     }
 
     fn say(&mut self, v1: &Column<'_>, v2: Option<&Column<'_>>) -> Option<Said> {
-        let actual = v1.values.iter().fold(0, |sum, value| digest::join(sum, digest::scalar(value)));
+        let actual = v1.values.iter().fold(0_u64, |sum, value| sum.wrapping_add(digest::scalar(value)));
         let Some(v2) = v2.filter(|v2| v2.values.len() == v1.values.len() && v2.values.iter().all(|v2| is_label(v2)))
         else {
             return Some(Said { actual, predicted: None });
         };
-        let known = v2.values.iter().try_fold(0, |sum, value| Some(digest::join(sum, self.of(digest::scalar(value))?)));
+        let label = |value: &&Value| self.of(digest::scalar(value));
+        let known = v2.values.iter().try_fold(0_u64, |sum, value| Some(sum.wrapping_add(label(value)?)));
         for (v1, v2) in v1.values.iter().zip(&v2.values) {
             self.learn(v1, v2);
         }

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use super::{Label, Suggestion, Transform};
 use crate::score::diff::pattern::unescape;
 
-/// The table `[dependency.NAME.v2.response]`: `body`, a jq expression for what pointers cannot say, then `map`, V1's place =
-/// V2's place. What nobody can paste, since it needs labels that are not kept, is a comment. Empty without suggestions.
+/// The table `[dependency.NAME.v2.response]`: `body`, a jq expression for what places cannot say, then `map`, V1's place =
+/// V2's place. What nobody can paste is a comment: labels that are not kept, and times, for which rules have no functions.
+/// Empty without suggestions.
 ///
 /// `body` runs before `map`, on V2's answer, and uses paths, `|=`, `map_values`, `if` and arithmetic only.
 pub fn to_toml(dependency: &str, suggestions: &[Suggestion]) -> String {
@@ -14,11 +15,11 @@ pub fn to_toml(dependency: &str, suggestions: &[Suggestion]) -> String {
     if suggestions.is_empty() {
         return text;
     }
-    let (pointers, others): (Vec<_>, Vec<_>) = suggestions.iter().partition(|one| is_pointer(one));
+    let (places, others): (Vec<_>, Vec<_>) = suggestions.iter().partition(|one| is_map(one));
     let (told, untold): (Vec<_>, Vec<_>) = others.into_iter().partition(|one| is_told(one));
     let _ = writeln!(text, "[dependency.{}.v2.response]", key(dependency));
     for one in &untold {
-        let _ = writeln!(text, "# {}; the labels are not kept: write them by hand", describe(one));
+        let _ = writeln!(text, "# By hand: {}", describe(one));
     }
     for one in &told {
         let _ = writeln!(text, "# {}", describe(one));
@@ -27,24 +28,25 @@ pub fn to_toml(dependency: &str, suggestions: &[Suggestion]) -> String {
     if let Some(program) = program(&steps) {
         let _ = writeln!(text, "body = {}", toml::Value::String(program));
     }
-    if !pointers.is_empty() {
+    if !places.is_empty() {
         let _ = writeln!(text, "\n[dependency.{}.v2.response.map]", key(dependency));
     }
-    for one in pointers {
+    for one in places {
         let _ = writeln!(text, "{} = {} # {}", quoted(&one.v1), quoted(&one.v2), counted(one));
     }
     text
 }
 
-fn is_pointer(one: &Suggestion) -> bool {
-    let many = |path: &str| path.split('/').any(|step| step == "*");
-    one.transform == Transform::Same && !many(&one.v1) && !many(&one.v2)
+/// Whether a line of `map` says it: the value only moves, and within the same element of an array or map if in one.
+fn is_map(one: &Suggestion) -> bool {
+    let element = |path: &str| path.rfind("/*").map(|star| path[..star].to_owned());
+    one.transform == Transform::Same && element(&one.v1) == element(&one.v2)
 }
 
 fn is_told(one: &Suggestion) -> bool {
     match &one.transform {
         Transform::Labels { labels } => labels.iter().all(|label| label.v1.is_some() && label.v2.is_some()),
-        _ => true,
+        other => other == &Transform::Same || expression(other).is_some(),
     }
 }
 
@@ -56,10 +58,10 @@ fn describe(one: &Suggestion) -> String {
         Transform::Number => ", as a number",
         Transform::Text => ", as a text",
         Transform::Truth => ", as a truth value",
-        Transform::FromSeconds => ", from seconds since 1970 (to the second)",
-        Transform::FromMillis => ", from milliseconds since 1970 (to the second)",
+        Transform::FromSeconds => ", as RFC 3339 from seconds since 1970",
+        Transform::FromMillis => ", as RFC 3339 from milliseconds since 1970",
         Transform::ToSeconds => ", in seconds since 1970",
-        Transform::ToMillis => ", in milliseconds since 1970 (to the second)",
+        Transform::ToMillis => ", in milliseconds since 1970",
         Transform::Scale { ratio } => return format!("{} from {}, times {ratio}: {}", one.v1, one.v2, counted(one)),
         Transform::Labels { labels } => {
             return format!("{} from {}, {} labels one to one: {}", one.v1, one.v2, labels.len(), counted(one));
@@ -123,16 +125,16 @@ fn assignment(v1: &[String], v2: &[String], transform: &Transform) -> Option<Str
 
 fn expression(transform: &Transform) -> Option<String> {
     Some(match transform {
-        Transform::Same => return None,
+        Transform::Same
+        | Transform::FromSeconds
+        | Transform::FromMillis
+        | Transform::ToSeconds
+        | Transform::ToMillis => return None,
         Transform::Lower => "ascii_downcase".to_owned(),
         Transform::Upper => "ascii_upcase".to_owned(),
         Transform::Number => "tonumber".to_owned(),
         Transform::Text => "tostring".to_owned(),
         Transform::Truth => ". == \"true\"".to_owned(),
-        Transform::FromSeconds => "floor | todate".to_owned(),
-        Transform::FromMillis => "(. / 1000) | floor | todate".to_owned(),
-        Transform::ToSeconds => "fromdate".to_owned(),
-        Transform::ToMillis => "fromdate * 1000".to_owned(),
         Transform::Scale { ratio } if ratio.abs() < 1.0 && (1.0 / ratio).fract() == 0.0 => {
             format!(". / {}", 1.0 / ratio)
         }

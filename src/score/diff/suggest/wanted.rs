@@ -66,17 +66,20 @@ pub(super) struct Wanted {
     pub(super) present: u64,
     /// Pairs of these in which V2's answer did not.
     of: u64,
+    /// Of these, those in which V2's answer had nothing there.
+    lacking: u64,
     candidates: Vec<Candidate>,
 }
 
 impl Wanted {
     pub(super) fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), present: 0, of: 0, candidates: Vec::new() }
+        Self { path: path.to_owned(), present: 0, of: 0, lacking: 0, candidates: Vec::new() }
     }
 
     /// Takes in a pair in which V2's answer lacks or changes what is `at` this place.
     pub(super) fn see(&mut self, at: u64, column: &Column<'_>, offers: &Offers<'_, '_>, revealed: bool) {
         self.of += 1;
+        self.lacking += u64::from(offers.answer.get(at).is_none());
         for candidate in &mut self.candidates {
             candidate.see(column, offers.answer, offers.unexplained.contains(&candidate.at));
         }
@@ -84,6 +87,14 @@ impl Wanted {
         if self.candidates.len() < MOST_CANDIDATES {
             self.guess_forms(column, offers);
             self.guess_relations(at, column, offers, revealed);
+        }
+    }
+
+    /// Takes in a pair in which both answers have the same at this place. A guess must hold then, too: of a value with two
+    /// states, the pairs that differ alone would say that V2's is always the opposite.
+    pub(super) fn see_same(&mut self, column: &Column<'_>, answer: &Columns<'_>) {
+        for candidate in self.candidates.iter_mut().filter(|candidate| answer.get(candidate.at).is_some()) {
+            candidate.see(column, answer, false);
         }
     }
 
@@ -123,12 +134,15 @@ impl Wanted {
         }
     }
 
-    /// The best of the convincing guesses, if V2's answer lacks or changes the place in most pairs.
+    /// The best of the convincing guesses, if V2's answer lacks or changes the place in most pairs. In fewer of them, only where
+    /// V2 has it elsewhere instead: moving what is not there changes nothing of the other answers.
     pub(super) fn best(&self) -> Option<Suggestion> {
-        if self.of < LEAST_PAIRS || 2 * self.of < self.present {
+        let is_rare = 2 * self.of < self.present;
+        if self.of < LEAST_PAIRS || is_rare && self.lacking < self.of {
             return None;
         }
-        let convincing = self.candidates.iter().filter(|candidate| candidate.is_convincing(self.of));
+        let is_moved = |it: &Candidate| it.is_offered() && matches!(it.relation, Relation::Form(_, Transform::Same));
+        let convincing = self.candidates.iter().filter(|it| it.is_convincing(self.of) && (!is_rare || is_moved(it)));
         let rank = |candidate: &Candidate| {
             let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
             let alike = strsim::jaro_winkler(&name(&self.path), &name(&candidate.path));
