@@ -17,9 +17,9 @@ const MOST_BUCKETS: u64 = 27;
 pub(super) struct Cohorts {
     buckets: Box<[Counts]>,
     /// Ticks per bucket.
-    width: u64,
+    width: u32,
     /// Ticks after which a pending request is a fallback.
-    deadline: u64,
+    deadline: u32,
     /// Nothing that started before this tick belongs to the epoch.
     epoch: u64,
     /// The running tick.
@@ -50,8 +50,9 @@ impl Cohorts {
         let len = deadline.div_ceil(width) + 2;
         let mut ring = Self {
             buckets: vec![Counts::default(); len as usize].into(),
-            width,
-            deadline,
+            // A deadline is at most some days, in tenths of a second.
+            width: u32::try_from(width).unwrap_or(u32::MAX),
+            deadline: u32::try_from(deadline).unwrap_or(u32::MAX),
             epoch: 0,
             now: 0,
             v2_from: 0,
@@ -67,19 +68,19 @@ impl Cohorts {
         self.buckets.fill(Counts::default());
         self.epoch = now;
         self.now = now;
-        self.v2_from = now / self.width;
+        self.v2_from = now / self.width();
         self.pairs_from = self.v2_from;
         self.end = self.v2_from;
     }
 
     /// Ticks per bucket.
     pub(super) fn width(&self) -> u64 {
-        self.width
+        self.width.into()
     }
 
     /// The bucket of the running tick.
     pub(super) fn running(&self) -> u64 {
-        self.now / self.width
+        self.now / self.width()
     }
 
     /// Counts requests by their start; returns what counts.
@@ -87,11 +88,11 @@ impl Cohorts {
     /// Too late, or from before the epoch: nothing. For a bucket that was handed on before the deadline:
     /// in the oldest bucket that is left. From the future (clocks differ): in the newest the ring can hold.
     pub(super) fn admit(&mut self, start_tick: u64, counts: &Counts) -> Counts {
-        if start_tick < self.epoch || self.is_due(start_tick / self.width) {
+        if start_tick < self.epoch || self.is_due(start_tick / self.width()) {
             return Counts::default();
         }
         let newest = self.pairs_from + self.buckets.len() as u64 - 1;
-        let bucket = (start_tick / self.width).min(newest);
+        let bucket = (start_tick / self.width()).min(newest);
         self.put(bucket.max(self.v2_from), &counts.of_v2());
         self.put(bucket.max(self.pairs_from), &counts.of_v1());
         *counts
@@ -174,7 +175,7 @@ impl Cohorts {
     }
 
     fn due_at(&self, bucket: u64) -> u64 {
-        (bucket + 1) * self.width + self.deadline
+        (bucket + 1) * self.width() + u64::from(self.deadline)
     }
 
     /// Buckets whose V2 outcomes are not final, oldest first.
@@ -194,7 +195,7 @@ impl Cohorts {
 
     /// The tick at which something becomes final without another word; `u64::MAX`: never.
     pub(super) fn due(&self) -> u64 {
-        let running_ends = (self.end > self.running()).then(|| (self.running() + 1) * self.width);
+        let running_ends = (self.end > self.running()).then(|| (self.running() + 1) * self.width());
         let v2 = (self.v2_from < self.end).then(|| self.due_at(self.v2_from));
         let pairs = (self.pairs_from < self.end).then(|| self.due_at(self.pairs_from));
         [running_ends, v2, pairs].into_iter().flatten().min().unwrap_or(u64::MAX)

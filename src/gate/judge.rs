@@ -324,18 +324,13 @@ impl Judge {
         if evidence.samples == evidence.rich {
             return evidence;
         }
-        let mut causes = Causes::default();
-        for (at, of_route) in self.causes.iter().enumerate() {
-            let is_meant = match scope {
-                Scope::All => true,
-                Scope::Route(route) => route == at,
-                Scope::Other => self.is_quiet(&self.readings[at]),
-            };
-            if is_meant {
-                causes.add(of_route);
-            }
-        }
-        Evidence { top_cause: causes.top(), ..evidence }
+        let is_meant = |at: usize| match scope {
+            Scope::All => true,
+            Scope::Route(route) => route == at,
+            Scope::Other => self.is_quiet(&self.readings[at]),
+        };
+        let routes = self.causes.iter().enumerate().filter(|(at, _)| is_meant(*at));
+        Evidence { top_cause: Causes::top(routes.map(|(_, causes)| causes)), ..evidence }
     }
 
     fn is_quiet(&self, reading: &Reading) -> bool {

@@ -184,9 +184,10 @@ impl Ladder {
     /// Down, whatever the phase. Rolled back already and nothing left to take back: not again.
     fn roll_back(&mut self, reason: Option<Reason>, reaction: &mut Reaction) {
         let from = self.effective();
-        let to = match self.plan.rollback_to {
-            RollbackTo::Zero => Percent::ZERO,
-            RollbackTo::Previous => self.plan.previous(from),
+        // A person who says rollback wants everyone back; `rollback_to` is about the gate.
+        let to = match (self.plan.rollback_to, reason) {
+            (RollbackTo::Previous, Some(_)) => self.plan.previous(from),
+            _ => Percent::ZERO,
         };
         if self.rolled_back && to == from {
             return;

@@ -51,6 +51,15 @@ fn nobody_is_exposed_before_v2_is_proven() {
 }
 
 #[test]
+fn the_gate_may_go_one_step_back_and_a_person_takes_everyone_back() {
+    let plan = || Plan { rollback_to: RollbackTo::Previous, ..plan() };
+    let mut ladder = climbed(plan(), 3);
+    assert_eq!(rolled_back(&ladder.judged(&verdict(Reason::BelowSlo), 0)), Some((100.0, 25.0)));
+    let mut ladder = climbed(plan(), 3);
+    assert_eq!(rolled_back(&ladder.rollback(0)), Some((100.0, 0.0)));
+}
+
+#[test]
 fn climbs_one_step_per_promotion_each_in_an_epoch_of_its_own() {
     let mut ladder = Ladder::new(plan());
     for (rung, step, bake_s) in [(1, 1.0, 60.0), (2, 25.0, 300.0), (3, 100.0, 86_400.0)] {
