@@ -423,8 +423,12 @@ impl Proxy {
     }
 
     async fn admin(&self, request: &Request) -> Response {
-        let asked = ask(self.process().ports.admin, &request.clone().header("connection", "close")).await;
-        asked.expect("the admin port answers")
+        let request = request.clone().header("connection", "close");
+        // A process whose place is being taken may have just accepted the connection, and leaves without an answer.
+        match ask(self.process().ports.admin, &request).await {
+            Ok(answer) => answer,
+            Err(_) => ask(self.process().ports.admin, &request).await.expect("the admin port answers"),
+        }
     }
 
     /// One of the human verbs.
