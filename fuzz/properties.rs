@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossfade::outcome::Cause;
-use crossfade::score::{Answer, Body, Pointer, Rules, Score, Scorer};
+use crossfade::score::diff::{Comparer, Content, Options};
+use crossfade::score::{Answer, Body, JQ_STACK, Mapping, Place, Pointer, Program, Rules, Score, Scorer};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Decoded content is never larger than this.
@@ -68,4 +69,45 @@ pub(crate) fn decode(data: &[u8]) {
     // In pieces it is the same content.
     let pieces: Vec<_> = content.chunks(7).map(Bytes::copy_from_slice).collect();
     assert_eq!(scorer.score(&answer(&headers, &pieces), CAP).score, found);
+}
+
+/// Two places, and a body: what is mapped is JSON again, and it holds at V1's place what stood at V2's.
+pub(crate) fn map(data: &[u8]) {
+    let ((to, rest), place) =
+        (part(data), |text| std::str::from_utf8(text).ok().and_then(|text| Place::parse(text).ok()));
+    let (from, body) = part(rest);
+    let (Some(v1), Some(v2)) = (place(to), place(from)) else { return };
+    let Ok(mapping) = Mapping::new(&[(v1, v2)]) else { return };
+    let Ok(mapped) = mapping.apply(body) else { return };
+    let (Ok(before), Ok(after)) = (parse(body), parse(&mapped)) else { return };
+    let pointer = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+    if !to.contains(&b'*') && !from.contains(&b'*') && !pointer(from).is_empty() && !pointer(to).contains("~2") {
+        if let Some(moved) = before.pointer(&pointer(from)).filter(|_| !pointer(from).contains("~2")) {
+            assert_eq!(after.pointer(&pointer(to)), Some(moved), "{}", String::from_utf8_lossy(&mapped));
+        }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_slice(body)
+}
+
+/// Two bodies: neither differs from itself, and both ways they differ or not.
+pub(crate) fn diff(data: &[u8]) {
+    let (one, other) = part(data);
+    let (Content::Json(one), Content::Json(other)) = (Content::read(one), Content::read(other)) else { return };
+    let comparer = Comparer::new(Options::default());
+    assert_eq!(comparer.compare(&one, &one), [], "{one}");
+    let (there, back) = (comparer.compare(&one, &other), comparer.compare(&other, &one));
+    assert_eq!(there.is_empty(), back.is_empty(), "{one} and {other}");
+}
+
+/// A program, and a body: whatever both are, it ends, within the stack that a lane has.
+pub(crate) fn jq(data: &[u8]) {
+    let (text, body) = part(data);
+    let Some(program) = std::str::from_utf8(text).ok().and_then(|text| Program::compile(text).ok()) else { return };
+    let body = body.to_vec();
+    let run = move || program.is_true_of(&body).is_ok_and(|is_true| is_true);
+    let thread = std::thread::Builder::new().stack_size(JQ_STACK).spawn(run);
+    thread.expect("a thread").join().expect("no panic");
 }

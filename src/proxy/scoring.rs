@@ -19,8 +19,8 @@ use crate::outcome::Cause;
 use crate::score::{Answer, Body, Finding, GRPC_STATUS, Score, Scorer, is_grpc};
 use crate::study::ContentKind;
 
-/// Bytes that are scored before other work of the worker gets its turn.
-const SLICE: usize = 64 << 10;
+/// Bytes that are scored at most before other work of the worker gets its turn: some 3 ms.
+const SLICE: usize = 4 << 20;
 /// Time for a job that only decodes and reads. `score_body` bounds it to some milliseconds, so that more of it is a matter of
 /// the machine and not of the answer.
 const READING: Duration = Duration::from_secs(1);
@@ -190,25 +190,30 @@ impl Queue {
         }
     }
 
-    /// Scores for ever, and lets other work run in between.
+    /// Scores for ever, and lets other work run in between. A turn takes what waited when it began: with less, scoring falls
+    /// behind a worker that is busy with everything else, and answers wait until there is no memory to keep them.
     pub(super) async fn run(&self) {
         loop {
-            let mut scored = 0;
-            while let Some(size) = self.score_one() {
-                scored += size;
+            let (waiting, mut scored) = (self.waiting.borrow().len(), 0);
+            for _ in 0..waiting {
+                scored += self.score_one().unwrap_or(SLICE);
                 if scored >= SLICE {
-                    scored = 0;
-                    tokio::task::yield_now().await;
+                    break;
                 }
             }
-            self.some.notified().await;
+            if waiting > 0 {
+                tokio::task::yield_now().await;
+            } else {
+                self.some.notified().await;
+            }
         }
     }
 
+    /// The size of the answer as sent; `None` where none waits.
     fn score_one(&self) -> Option<usize> {
         let complete = self.waiting.borrow_mut().pop_front()?;
         let size = complete.capture.body().size();
         complete.tell(complete.score());
-        Some(usize::try_from(size).unwrap_or(SLICE).max(1))
+        Some(usize::try_from(size).unwrap_or(SLICE))
     }
 }

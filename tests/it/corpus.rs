@@ -64,3 +64,18 @@ fn scoring_without_a_tree_agrees_with_the_tree() {
 fn decoding_ends_within_its_cap() {
     holds("decode", properties::decode);
 }
+
+#[test]
+fn what_is_mapped_stands_where_it_belongs() {
+    holds("map", properties::map);
+}
+
+#[test]
+fn differences_are_ones_both_ways() {
+    holds("diff", properties::diff);
+}
+
+#[test]
+fn programs_end_without_a_panic() {
+    holds("jq", properties::jq);
+}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backtest;
+mod canary;
 mod copies;
 mod corpus;
 mod cutover;

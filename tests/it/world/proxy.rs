@@ -571,6 +571,12 @@ impl Proxy {
         self.process = Some(Process::start(self.files.path(), &[]).await);
     }
 
+    /// The same, logging so much.
+    pub(crate) async fn restart_logging(&mut self, filter: &str) {
+        drop(self.process.take());
+        self.process = Some(Process::start(self.files.path(), &["--log", filter]).await);
+    }
+
     /// The same on a disk that takes nothing.
     pub(crate) async fn restart_with_full_disk(&mut self) {
         drop(self.process.take());
