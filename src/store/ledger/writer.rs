@@ -1,5 +1,6 @@
 //! The thread that writes: one transaction for each batch, flushed before it says so.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -145,7 +146,10 @@ impl<M: Medium> Writer<M> {
     }
 
     fn open_or_set_aside(&self) -> Result<(Found, Database), Unopened> {
-        let open = || self.medium.open().and_then(|database| Ok((tables::look(&database)?, database)));
+        let open = || {
+            let opened = unless_it_panics(|| self.medium.open().and_then(|it| Ok((tables::look(&it)?, it))));
+            opened.unwrap_or_else(|reason| Err(OpenFailure::Damaged(reason)))
+        };
         open().or_else(|failure| match failure {
             OpenFailure::Damaged(reason) => {
                 let aside = self.medium.set_aside().map_err(LedgerError::from)?;
@@ -209,18 +213,39 @@ impl<M: Medium> Writer<M> {
         }
         self.record(batch).map_err(NotWritten::Failed)?;
         let database = current(&self.shared).ok_or_else(|| NotWritten::Failed("the ledger is closed".to_owned()))?;
-        apply(&database, batch).map_err(|error| {
-            // After a failed write the file is in an unknown state until it is opened again.
-            replace(&self.shared, None);
-            self.is_writable = false;
-            NotWritten::Failed(error.to_string())
-        })
+        let applied = unless_it_panics(|| apply(&database, batch));
+        if let Ok(Ok(())) = applied {
+            return Ok(());
+        }
+        // After a failed write the file is in an unknown state until it is opened again.
+        replace(&self.shared, None);
+        self.is_writable = false;
+        Err(NotWritten::Failed(match applied {
+            Ok(written) => written.err().map(|error| error.to_string()).unwrap_or_default(),
+            Err(reason) => self.give_up(database, reason),
+        }))
+    }
+
+    /// A file that makes the store panic is damaged where opening it does not look: the next batch begins another one.
+    fn give_up(&self, database: Arc<Database>, reason: String) -> String {
+        // Closing it looks at the same places; whoever still reads it lets go of it later.
+        let _ = unless_it_panics(|| drop(database));
+        match self.medium.set_aside() {
+            Ok(aside) => tracing::error!("the ledger is damaged ({reason}); it is now {}", aside.display()),
+            Err(error) => tracing::error!("the ledger is damaged ({reason}), and cannot be set aside: {error}"),
+        }
+        reason
     }
 
     fn record(&mut self, batch: &Batch) -> Result<(), String> {
         let recorded = batch.blocks.iter().try_for_each(|block| self.recording.append(block));
         recorded.map_err(|error| format!("the recording cannot be written: {error}"))
     }
+}
+
+/// The store reads a damaged file without looking at everything first, and panics where it meets what cannot be.
+fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the store panics on it".to_owned())
 }
 
 pub(super) fn apply(database: &Database, batch: &Batch) -> Result<(), Error> {
