@@ -1,8 +1,10 @@
 //! Why V2 falls back, told from traffic of a known mix.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
-use crate::world::{Behaviour, Origin, Proxy, Reply, World};
+use crate::world::{Behaviour, Origin, PATIENCE, Proxy, Reply, World};
 
 const RULES: &str = "status = [200]\nrequired = [\"/name\", \"/items\"]\nnon_empty = [\"/items\"]";
 
@@ -76,8 +78,9 @@ async fn second_tries_that_nobody_sees_tell_what_retries_would_save() {
     let broken = Behaviour::Answer(Reply::new(503, ""));
     v2.behave(Behaviour::Alternate(Box::new(broken), Box::new(Behaviour::Answer(Reply::rich()))));
     let proxy = World::new().v1(&v1).v2(&v2).rollout("stage = \"shadow\"\nslo = 0.95").start().await;
-    let mut users = 0;
+    let (mut users, begun) = (0, Instant::now());
     let retry = loop {
+        assert!(begun.elapsed() < 2 * PATIENCE, "no advice after {users} requests");
         proxy.burst(users..users + 20).await;
         users += 20;
         proxy.until("all scored", |metrics| metrics.outcomes("v2").iter().sum::<u64>() == users as u64).await;
