@@ -21,6 +21,8 @@ pub struct Settings {
     pub warn_every_s: f64,
     /// V1 is blamed at one false alarm in so many seconds.
     pub v1_warn_every_s: f64,
+    /// For so long V1 is left alone once mirroring hurt it; 0: until it is well.
+    pub mirror_rest_s: f64,
 }
 
 impl Settings {
@@ -57,6 +59,8 @@ impl From<&Params> for Settings {
             min_blocks: 12,
             warn_every_s: 600.0,
             v1_warn_every_s: 3600.0,
+            // Without its mirror V1 is well at once: it would be hurt again every few seconds.
+            mirror_rest_s: 600.0,
         }
     }
 }
