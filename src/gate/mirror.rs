@@ -26,7 +26,8 @@ impl Mirror {
     pub(super) fn new(before: Tallied, settings: &Settings, seen: Sums, now: u64) -> Option<Self> {
         before.hit_rate()?;
         let lo = interval(before.rich, before.fallback, 1.0, settings.params.confidence).lo;
-        let watch = Watch::new(Bets::below(lo.clamp(1e-6, 1.0 - 1e-6)), settings.v1_warn_every_s);
+        let level = lo - settings.mirror_tolerance;
+        let watch = Watch::new(Bets::below(level.clamp(1e-6, 1.0 - 1e-6)), settings.v1_warn_every_s);
         let rest = settings.ticks(settings.mirror_rest_s);
         Some(Self { watch, detector: Detector::start(&watch), seen, clock: now, rest, hurts_until: 0 })
     }
