@@ -319,7 +319,8 @@ impl<'a> Model<'a> {
         self.disk.fill(false);
         self.hear();
         let flying = if self.flying.0 == 0 { last } else { self.flying.1 };
-        [flying, last].into_iter().for_each(|it| self.may_keep(it));
+        self.may_keep(flying);
+        self.may_keep(last);
         let in_force = live.load().plans[0].effective;
         assert!(in_force <= self.kept.percent, "{in_force} % while the old process drains");
         self.begin(false);

@@ -134,7 +134,9 @@ pub(super) fn write(record: &Record, last: &mut Now, to: &mut Vec<u8>) {
         Record::Watched(now, dependency, Tallied { rich, fallback }) => {
             to.push(WATCHED);
             time(*now, last, to);
-            [*dependency as u64, *rich, *fallback].into_iter().for_each(|it| number(it, to));
+            for count in [*dependency as u64, *rich, *fallback] {
+                number(count, to);
+            }
         }
         Record::Fell(dependency) => {
             to.push(FELL);

@@ -23,7 +23,10 @@ async fn mirroring_that_hurts_v1_stops_and_nothing_is_promoted() {
     let dependency = proxy.dependency().await;
     assert_eq!(dependency["verdict"]["reason"], "mirror_hurts_v1", "{dependency}");
     let freeze = &dependency["events"][0];
-    assert!(freeze["kind"] == "freeze" && freeze["reason"].as_str().is_some_and(|it| it.contains("mirror")), "{freeze}");
+    assert!(
+        freeze["kind"] == "freeze" && freeze["reason"].as_str().is_some_and(|it| it.contains("mirror")),
+        "{freeze}"
+    );
 
     // What was under way is over; V1 is well again, and is left alone all the same.
     proxy.at_rest().await;

@@ -32,7 +32,8 @@ impl Migration {
             self.blamed.clear();
         }
         let saved = self.judge.as_ref().filter(|_| same_routes).map(Judge::save);
-        let (was_judged, is_judged) = (self.judge.is_some(), self.rollout.as_ref().is_some_and(|it| it.params.is_some()));
+        let (was_judged, is_judged) =
+            (self.judge.is_some(), self.rollout.as_ref().is_some_and(|it| it.params.is_some()));
         if was_judged && !is_judged {
             self.v1_alone = Tallied::default();
         }

@@ -74,4 +74,3 @@ pub(super) fn report(start: u64, requests: u32, v1: u32, rich: u32) -> Report {
     let route = RouteId { dependency: "recs".to_owned(), route: "other".to_owned(), index: 0 };
     Report { route: Arc::new(route), catalogue: Arc::default(), tally: Box::new(tally) }
 }
-
