@@ -37,9 +37,13 @@ fn record(tally: &mut Tally, tick: u64, outcome: Outcome) {
 fn recording_an_outcome_observing_it_and_a_tick_of_a_thousand_routes_allocate_nothing() {
     let outcomes = [Outcome::Rich, Outcome::Fallback(Cause::Slow)];
     let mut tally = Tally::default();
-    outcomes.iter().for_each(|outcome| record(&mut tally, 7, *outcome));
+    for outcome in outcomes {
+        record(&mut tally, 7, outcome);
+    }
     let recording = allocations(|| {
-        (0..1000).for_each(|request| record(&mut tally, 7, outcomes[usize::from(request % 20 == 0)]));
+        for request in 0..1000 {
+            record(&mut tally, 7, outcomes[usize::from(request % 20 == 0)]);
+        }
     });
     assert_eq!(recording, 0, "for a thousand outcomes");
 
