@@ -5,11 +5,17 @@
 //! `JSON.parse`, `serde_json`, Go and Python. On the way to a place, nesting is limited to `serde_json`'s 128 levels;
 //! elsewhere the reader needs no stack, and nesting has no limit.
 
-use std::fmt;
+mod skip;
+mod token;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 
 use super::pointer::Pointer;
+pub(super) use token::NotJson;
+use token::{Read, expect, number, space, string_from_mark, to_mark, word};
+
+/// Containers within each other on the way to a place, as many as `serde_json` would read.
+const DEPTH: usize = 127;
 
 /// What stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +29,12 @@ pub(super) enum Shape {
     Empty,
     /// Anything else, `0` and `false` included.
     Filled,
+}
+
+impl Shape {
+    fn of(is_empty: bool) -> Self {
+        if is_empty { Self::Empty } else { Self::Filled }
+    }
 }
 
 /// The pointers of a rule set, merged where they share a beginning.
@@ -66,13 +78,15 @@ impl Probe {
     ///
     /// # Errors
     /// When the body is not exactly one JSON document in UTF-8, or is nested too deeply on the way to a place.
-    pub(super) fn shapes(&self, body: &[u8]) -> Result<impl Iterator<Item = Shape>, serde_json::Error> {
-        // serde_json skips over ignored strings without looking at their encoding, hence the check of its own.
-        let text = std::str::from_utf8(body).map_err(serde_json::Error::custom)?;
+    pub(super) fn shapes(&self, body: &[u8]) -> Result<impl Iterator<Item = Shape>, NotJson> {
+        if !body.is_ascii() {
+            std::str::from_utf8(body).map_err(|_| NotJson)?;
+        }
         let mut found = vec![Shape::Absent; self.root.end];
-        let mut document = serde_json::Deserializer::from_str(text);
-        self.root.look(&mut found).deserialize(&mut document)?;
-        document.end()?;
+        let rest = Look { found: &mut found }.value(&self.root, body, DEPTH)?;
+        if !space(rest).is_empty() {
+            return Err(NotJson);
+        }
         Ok(self.places.iter().map(move |&place| found[place]))
     }
 }
@@ -82,7 +96,7 @@ impl Node {
         let Some((key, rest)) = tokens.split_first() else {
             return;
         };
-        let at = self.child(key).unwrap_or_else(|| {
+        let at = self.child(key.as_bytes()).unwrap_or_else(|| {
             self.children.push(Child::new(key));
             self.children.len() - 1
         });
@@ -98,22 +112,18 @@ impl Node {
 
     fn place(&self, tokens: &[String]) -> usize {
         tokens.split_first().map_or(self.id, |(key, rest)| {
-            let at = self.child(key).expect("every pointer was inserted");
+            let at = self.child(key.as_bytes()).expect("every pointer was inserted");
             self.children[at].node.place(rest)
         })
     }
 
-    fn child(&self, key: &str) -> Option<usize> {
-        self.children.iter().position(|child| child.key == key)
+    fn child(&self, key: &[u8]) -> Option<usize> {
+        self.children.iter().position(|child| child.key.as_bytes() == key)
     }
 
     fn at_index(&self, index: usize) -> Option<&Node> {
         let child = self.children.iter().find(|child| child.index == Some(index))?;
         Some(&child.node)
-    }
-
-    fn look<'a>(&'a self, found: &'a mut [Shape]) -> Look<'a> {
-        Look { node: self, found }
     }
 }
 
@@ -124,127 +134,103 @@ impl Child {
     }
 }
 
-/// Reads one value that lies on the way to a place.
+/// Reads what lies on the way to places, and notes what stands there.
 struct Look<'a> {
-    node: &'a Node,
     found: &'a mut [Shape],
 }
 
 impl Look<'_> {
-    fn note(self, shape: Shape) {
-        self.found[self.node.id] = shape;
-    }
-
-    fn note_size(self, is_empty: bool) {
-        self.note(if is_empty { Shape::Empty } else { Shape::Filled });
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Look<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Look<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.note(Shape::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.note(Shape::Filled);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.note(Shape::Filled);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.note(Shape::Filled);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.note(Shape::Filled);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.note_size(text.is_empty());
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut length = 0;
-        loop {
-            let more = match self.node.at_index(length) {
-                Some(node) => seq.next_element_seed(node.look(self.found))?.is_some(),
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                break;
+    /// Reads one value; within it, `depth` more containers may lie on the way.
+    fn value<'d>(&mut self, node: &Node, rest: &'d [u8], depth: usize) -> Read<'d> {
+        let rest = space(rest);
+        let (shape, after) = match rest {
+            [b'{', after @ ..] => return self.object(node, after, depth.checked_sub(1).ok_or(NotJson)?),
+            [b'[', after @ ..] => return self.array(node, after, depth.checked_sub(1).ok_or(NotJson)?),
+            [b'"', after @ ..] => {
+                let (text, after) = text(after)?;
+                (Shape::of(text.is_empty()), after)
             }
-            length += 1;
-        }
-        self.note_size(length == 0);
-        Ok(())
+            [b'n', ..] => (Shape::Null, word(rest)?),
+            [b't' | b'f', ..] => (Shape::Filled, word(rest)?),
+            _ => (Shape::Filled, finite(rest)?),
+        };
+        self.found[node.id] = shape;
+        Ok(after)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut is_empty = true;
-        while let Some(child) = map.next_key_seed(Key(self.node))? {
-            is_empty = false;
-            match child {
+    /// Reads an array from behind its bracket.
+    fn array<'d>(&mut self, node: &Node, rest: &'d [u8], depth: usize) -> Read<'d> {
+        let mut rest = space(rest);
+        let is_empty = rest.first() == Some(&b']');
+        self.found[node.id] = Shape::of(is_empty);
+        if is_empty {
+            return Ok(&rest[1..]);
+        }
+        let places = node.children.iter().filter_map(|child| child.index).max();
+        for index in 0..places.map_or(0, |last| last.saturating_add(1)) {
+            rest = space(match node.at_index(index) {
+                Some(node) => self.value(node, rest, depth)?,
+                None => skip::value(rest)?,
+            });
+            rest = match rest {
+                [b',', after @ ..] => after,
+                [b']', after @ ..] => return Ok(after),
+                _ => return Err(NotJson),
+            };
+        }
+        skip::elements(rest)
+    }
+
+    /// Reads an object from behind its brace.
+    fn object<'d>(&mut self, node: &Node, rest: &'d [u8], depth: usize) -> Read<'d> {
+        let mut rest = space(rest);
+        let is_empty = rest.first() == Some(&b'}');
+        self.found[node.id] = Shape::of(is_empty);
+        if is_empty {
+            return Ok(&rest[1..]);
+        }
+        loop {
+            let (key, after) = text(expect(b'"', rest)?)?;
+            let after = expect(b':', after)?;
+            rest = space(match node.child(&key) {
                 Some(at) => {
-                    let node = &self.node.children[at].node;
+                    let node = &node.children[at].node;
                     // The key may have been here before: forget what stood below it.
                     self.found[node.id..node.end].fill(Shape::Absent);
-                    map.next_value_seed(node.look(self.found))?;
+                    self.value(node, after, depth)?
                 }
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
+                None => skip::value(after)?,
+            });
+            rest = match rest {
+                [b',', after @ ..] => after,
+                [b'}', after @ ..] => return Ok(after),
+                _ => return Err(NotJson),
+            };
         }
-        self.note_size(is_empty);
-        Ok(())
     }
 }
 
-/// Reads a key: which child of the node it leads to.
-struct Key<'a>(&'a Node);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.0.children.is_empty() {
-            return IgnoredAny::deserialize(deserializer).map(|_| None);
-        }
-        deserializer.deserialize_str(self)
+/// Reads a string from behind its first quotation mark. Escapes are undone by `serde_json`, which wants surrogates in pairs.
+fn text(rest: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), NotJson> {
+    let mark = to_mark(rest);
+    if let [b'"', after @ ..] = mark {
+        return Ok((Cow::Borrowed(&rest[..rest.len() - mark.len()]), after));
     }
+    let after = string_from_mark(mark)?;
+    let quoted = [b"\"", &rest[..rest.len() - after.len()]].concat();
+    let text: String = serde_json::from_slice(&quoted).map_err(|_| NotJson)?;
+    Ok((Cow::Owned(text.into_bytes()), after))
 }
 
-impl Visitor<'_> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.child(key))
-    }
+/// Reads a number that `serde_json` can represent: none beyond the range of `f64`, such as `1e999`.
+fn finite(rest: &[u8]) -> Read<'_> {
+    let after = number(rest.strip_prefix(b"-").unwrap_or(rest))?;
+    let written = &rest[..rest.len() - after.len()];
+    let is_finite = serde_json::from_slice::<f64>(written).is_ok();
+    if is_finite { Ok(after) } else { Err(NotJson) }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! a place holds a part of what moves, and where arrays could be in the way of what is put.
 
 use super::super::pointer::Pointer;
-use super::super::probe::{Probe, Shape};
+use super::super::probe::{NotJson, Probe, Shape};
 use super::tree::index;
 use super::{Mapping, Scope};
 
@@ -51,7 +51,7 @@ impl Lookups {
     ///
     /// # Errors
     /// As [`Probe::shapes`].
-    pub(in crate::score) fn shapes(&self, body: &[u8]) -> Result<impl Iterator<Item = Shape>, serde_json::Error> {
+    pub(in crate::score) fn shapes(&self, body: &[u8]) -> Result<impl Iterator<Item = Shape>, NotJson> {
         let shapes: Vec<_> = self.probe.shapes(body)?.collect();
         Ok(self.found.iter().map(move |lookup| match *lookup {
             Lookup::At(place) => shapes[place],

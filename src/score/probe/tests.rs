@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod oracle;
+
 fn shapes(pointers: &[&str], body: &str) -> Vec<Shape> {
     let pointers: Vec<_> = pointers.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect();
     Probe::new(&pointers).shapes(body.as_bytes()).expect("JSON").collect()
@@ -105,8 +107,22 @@ impl Document {
 }
 
 fn document() -> impl Strategy<Value = Document> {
-    let scalars = vec!["null", "true", "false", "0", "-1.5e3", r#""""#, r#""x\n\u00e9""#, "18446744073709551615"];
-    let keys = vec![r#""""#, r#""a""#, r#""\u0061""#, r#""b""#, r#""0""#, r#""1""#, r#""a/b""#, r#""~""#];
+    let scalars = vec![
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1.5e3",
+        r#""""#,
+        r#""x\n\u00e9""#,
+        "18446744073709551615",
+        "123456789.125",
+        r#""a string of some words""#,
+        r#""\"quoted\" \\ and more""#,
+        r#""日本語 é""#,
+    ];
+    let keys =
+        vec![r#""""#, r#""a""#, r#""\u0061""#, r#""b""#, r#""0""#, r#""1""#, r#""a/b""#, r#""~""#, r#""a longer key""#];
     let leaf = prop::sample::select(scalars).prop_map(Document::Scalar);
     leaf.prop_recursive(4, 64, 5, move |inner| {
         let member = (prop::sample::select(keys.clone()), inner.clone());
