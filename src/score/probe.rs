@@ -4,15 +4,17 @@
 //! however early the places were found. Where a document holds a key twice, the last one counts, as it does for
 //! `JSON.parse`, `serde_json`, Go and Python. On the way to a place, nesting is limited to `serde_json`'s 128 levels;
 //! elsewhere the reader needs no stack, and nesting has no limit.
+//!
+//! The reader is our own, for speed, and takes for JSON exactly what `serde_json` does, whose visitors are the reference of the
+//! tests. Like them it is stricter on the way to a place than elsewhere: numbers have to be in the range of `f64`, and
+//! surrogates, in strings and in the keys of objects there, in pairs.
 
 mod skip;
 mod token;
 
-use std::borrow::Cow;
-
 use super::pointer::Pointer;
 pub(super) use token::NotJson;
-use token::{Read, expect, number, space, string_from_mark, to_mark, word};
+use token::{Read, expect, literal, number, space, string_from_mark, to_mark};
 
 /// Containers within each other on the way to a place, as many as `serde_json` would read.
 const DEPTH: usize = 127;
@@ -79,6 +81,7 @@ impl Probe {
     /// # Errors
     /// When the body is not exactly one JSON document in UTF-8, or is nested too deeply on the way to a place.
     pub(super) fn shapes(&self, body: &[u8]) -> Result<impl Iterator<Item = Shape>, NotJson> {
+        // Most JSON is ASCII, and that is told in half the time.
         if !body.is_ascii() {
             std::str::from_utf8(body).map_err(|_| NotJson)?;
         }
@@ -121,6 +124,19 @@ impl Node {
         self.children.iter().position(|child| child.key.as_bytes() == key)
     }
 
+    /// Reads a key and its colon; gives the child that it leads to, and what follows.
+    fn key<'d>(&self, rest: &'d [u8]) -> Result<(Option<usize>, &'d [u8]), NotJson> {
+        let rest = expect(b'"', rest)?;
+        let (child, after) = match to_mark(rest) {
+            mark @ [b'"', after @ ..] => (self.child(&rest[..rest.len() - mark.len()]), after),
+            mark => {
+                let (key, after) = unescaped(rest, mark)?;
+                (self.child(key.as_bytes()), after)
+            }
+        };
+        Ok((child, expect(b':', after)?))
+    }
+
     fn at_index(&self, index: usize) -> Option<&Node> {
         let child = self.children.iter().find(|child| child.index == Some(index))?;
         Some(&child.node)
@@ -146,12 +162,12 @@ impl Look<'_> {
         let (shape, after) = match rest {
             [b'{', after @ ..] => return self.object(node, after, depth.checked_sub(1).ok_or(NotJson)?),
             [b'[', after @ ..] => return self.array(node, after, depth.checked_sub(1).ok_or(NotJson)?),
-            [b'"', after @ ..] => {
-                let (text, after) = text(after)?;
-                (Shape::of(text.is_empty()), after)
-            }
-            [b'n', ..] => (Shape::Null, word(rest)?),
-            [b't' | b'f', ..] => (Shape::Filled, word(rest)?),
+            [b'"', after @ ..] => match to_mark(after) {
+                mark @ [b'"', end @ ..] => (Shape::of(mark.len() == after.len()), end),
+                mark => (Shape::Filled, unescaped(after, mark)?.1),
+            },
+            [b'n', ..] => (Shape::Null, literal(rest)?),
+            [b't' | b'f', ..] => (Shape::Filled, literal(rest)?),
             _ => (Shape::Filled, finite(rest)?),
         };
         self.found[node.id] = shape;
@@ -190,9 +206,8 @@ impl Look<'_> {
             return Ok(&rest[1..]);
         }
         loop {
-            let (key, after) = text(expect(b'"', rest)?)?;
-            let after = expect(b':', after)?;
-            rest = space(match node.child(&key) {
+            let (child, after) = node.key(rest)?;
+            rest = space(match child {
                 Some(at) => {
                     let node = &node.children[at].node;
                     // The key may have been here before: forget what stood below it.
@@ -210,16 +225,13 @@ impl Look<'_> {
     }
 }
 
-/// Reads a string from behind its first quotation mark. Escapes are undone by `serde_json`, which wants surrogates in pairs.
-fn text(rest: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), NotJson> {
-    let mark = to_mark(rest);
-    if let [b'"', after @ ..] = mark {
-        return Ok((Cow::Borrowed(&rest[..rest.len() - mark.len()]), after));
-    }
+/// Reads a string with escapes from behind its first quotation mark, the first of them at `mark`. They are undone by
+/// `serde_json`, which wants surrogates in pairs.
+fn unescaped<'d>(rest: &'d [u8], mark: &'d [u8]) -> Result<(String, &'d [u8]), NotJson> {
     let after = string_from_mark(mark)?;
     let quoted = [b"\"", &rest[..rest.len() - after.len()]].concat();
-    let text: String = serde_json::from_slice(&quoted).map_err(|_| NotJson)?;
-    Ok((Cow::Owned(text.into_bytes()), after))
+    let text = serde_json::from_slice(&quoted).map_err(|_| NotJson)?;
+    Ok((text, after))
 }
 
 /// Reads a number that `serde_json` can represent: none beyond the range of `f64`, such as `1e999`.

@@ -5,25 +5,25 @@
 
 #![expect(clippy::inline_always, reason = "a call per token costs more than most tokens")]
 
-use super::token::{NotJson, Read, expect, key, number, some_space, space, string, word};
+use super::token::{NotJson, Read, expect, key, literal, number, some_space, space, string};
 
 /// Reads over one value, white space before it included; gives what follows.
 pub(super) fn value(rest: &[u8]) -> Read<'_> {
-    close(rest, Nesting { inner: Nesting::NONE, outer: &mut Vec::new() })
+    to_end(rest, Nesting { inner: Nesting::NONE, outer: &mut Vec::new() })
 }
 
 /// Reads over an array from where one of its elements has to be, up to and including its end.
 pub(super) fn elements(rest: &[u8]) -> Read<'_> {
     let mut open = Nesting { inner: Nesting::NONE, outer: &mut Vec::new() };
     open.push(Kind::Array);
-    close(rest, open)
+    to_end(rest, open)
 }
 
 /// Reads from where a value has to be until that value, and whatever is open around it, has ended.
 ///
-/// What is common comes first: strings, then numbers, and no white space.
+/// What is common is asked first: strings, then numbers, white space late.
 #[inline(never)]
-fn close<'a>(mut rest: &'a [u8], mut open: Nesting<'_>) -> Read<'a> {
+fn to_end<'a>(mut rest: &'a [u8], mut open: Nesting<'_>) -> Read<'a> {
     loop {
         let (first, after) = rest.split_first().ok_or(NotJson)?;
         rest = if *first == b'"' {
@@ -34,8 +34,8 @@ fn close<'a>(mut rest: &'a [u8], mut open: Nesting<'_>) -> Read<'a> {
             open.push(Kind::Object);
             match space(after) {
                 end @ [b'}', ..] => end,
-                first => {
-                    rest = member(first)?;
+                inside => {
+                    rest = member(inside)?;
                     continue;
                 }
             }
@@ -43,8 +43,8 @@ fn close<'a>(mut rest: &'a [u8], mut open: Nesting<'_>) -> Read<'a> {
             open.push(Kind::Array);
             match space(after) {
                 end @ [b']', ..] => end,
-                first => {
-                    rest = first;
+                inside => {
+                    rest = inside;
                     continue;
                 }
             }
@@ -57,7 +57,7 @@ fn close<'a>(mut rest: &'a [u8], mut open: Nesting<'_>) -> Read<'a> {
         } else if *first == b'-' {
             number(after)?
         } else {
-            word(rest)?
+            literal(rest)?
         };
         rest = match next(rest, &mut open)? {
             Next::Value(rest) => rest,
@@ -116,7 +116,7 @@ enum Kind {
 struct Nesting<'v> {
     /// The innermost ones, last one lowest, below a bit that is set; [`Self::NONE`] only if nothing is open.
     inner: u64,
-    /// Those around them, in full words of 63.
+    /// Those around them, in words of 63. Lent, for only so is `inner` kept in a register.
     outer: &'v mut Vec<u64>,
 }
 
@@ -131,7 +131,7 @@ impl Nesting<'_> {
         self.inner = self.inner << 1 | kind as u64;
     }
 
-    /// Gives back what follows the end.
+    /// Passes on what follows the end of the innermost one.
     #[inline(always)]
     fn pop<'a>(&mut self, after: &'a [u8]) -> &'a [u8] {
         self.inner >>= 1;
@@ -151,7 +151,7 @@ impl Nesting<'_> {
     }
 }
 
-/// Out of line, as [`refill`] is: what happens once in 63 levels must not cost the others a register.
+/// Out of line, as [`refill`] is: what happens once in 63 levels must not take registers from the rest.
 #[cold]
 #[inline(never)]
 fn spill(inner: u64, outer: &mut Vec<u64>) -> u64 {

@@ -52,10 +52,10 @@ pub(super) fn expect(byte: u8, rest: &[u8]) -> Read<'_> {
     }
 }
 
-/// Reads over `null`, `true` or `false`.
-pub(super) fn word(rest: &[u8]) -> Read<'_> {
-    let words: [&[u8]; 3] = [b"null", b"true", b"false"];
-    words.into_iter().find_map(|word| rest.strip_prefix(word)).ok_or(NotJson)
+/// Reads over `null`, `true` or `false` (section 3).
+pub(super) fn literal(rest: &[u8]) -> Read<'_> {
+    let names: [&[u8]; 3] = [b"null", b"true", b"false"];
+    names.into_iter().find_map(|name| rest.strip_prefix(name)).ok_or(NotJson)
 }
 
 /// Reads over a number (section 6) from behind its sign.
@@ -89,7 +89,7 @@ fn exponent(rest: &[u8]) -> Read<'_> {
 #[inline(always)]
 fn digits(rest: &[u8]) -> Read<'_> {
     match rest {
-        [b'0'..=b'9', ..] => Ok(to_byte(rest, others, |byte| !byte.is_ascii_digit())),
+        [b'0'..=b'9', ..] => Ok(to_byte(rest, non_digits, |byte| !byte.is_ascii_digit())),
         _ => Err(NotJson),
     }
 }
@@ -141,8 +141,8 @@ fn escape(rest: &[u8]) -> Read<'_> {
     }
 }
 
-/// Reads up to the first byte that `is_found`, or the end. `find` tells where it is among eight bytes: there, or higher in the
-/// same byte, is the lowest bit that it sets; it sets none if there is no such byte.
+/// Reads up to the first byte that `is_found`, or the end. `find` looks for it among eight at once: the lowest bit that it sets
+/// lies in that byte, and it sets none if there is no such byte.
 #[inline(always)]
 fn to_byte(mut rest: &[u8], find: impl Fn(u64) -> u64, is_found: impl Fn(u8) -> bool) -> &[u8] {
     while let Some(eight) = rest.first_chunk() {
@@ -169,9 +169,9 @@ const fn each(byte: u8) -> u64 {
 
 /// Finds quotation marks, backslashes and control characters.
 ///
-/// Where a byte is less than what is taken from it, its highest bit is set, and one is borrowed from the byte above; so the
-/// lowest bit that is left is right, whatever those above it are (Mycroft's test for a zero byte, 1987). Another second bit
-/// makes a quotation mark 0x20, leaves the control characters below that, and takes nothing else there.
+/// A byte that is less than what is subtracted gets its highest bit, and borrows from the byte above it: the lowest bit is
+/// right, those above it may not be (Mycroft's test for a zero byte, 1987). Xored with 2, the quotation mark is 0x20, control
+/// characters stay below that, and nothing else comes there.
 #[inline(always)]
 const fn marks(word: u64) -> u64 {
     let backslashes = (word ^ each(b'\\')).wrapping_sub(each(1));
@@ -179,9 +179,10 @@ const fn marks(word: u64) -> u64 {
     (backslashes | others) & !word & each(0x80)
 }
 
-/// Finds what is no digit: xored with `0`, it is ten or more, and has its highest bit set or gets it by adding.
+/// Finds what is no digit: xored with `0`, it is ten or more, and so has its highest bit, or gets it from an addition. What is
+/// carried changes only the bytes above.
 #[inline(always)]
-const fn others(word: u64) -> u64 {
+const fn non_digits(word: u64) -> u64 {
     let values = word ^ each(b'0');
     (values.wrapping_add(each(0x80 - 10)) | values) & each(0x80)
 }
