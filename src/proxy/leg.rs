@@ -75,8 +75,9 @@ impl Leg {
         let begun = Instant::now();
         let offer = head::all(request.headers(), &UPGRADE).next().cloned();
         let retrying = |what| self.pair.retrying(self.backend, what);
+        let is_consumers = |error: &UpstreamError| self.pair.is_consumers(error);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), retrying).await,
+            Ok(()) => self.upstream.call(request, due.into(), retrying, is_consumers).await,
             Err(error) => Err(error),
         };
         let called = called.map(|answer| fault::after(self.fault, answer));

@@ -189,7 +189,7 @@ async fn ask(
     due: Instant,
 ) -> Result<Option<study::Answer>, UpstreamError> {
     let begun = Instant::now();
-    let (head, mut body) = upstream.call(request, due.into(), |_| ()).await?.into_parts();
+    let (head, mut body) = upstream.call(request, due.into(), |_| (), |_| false).await?.into_parts();
     let latency = begun.elapsed();
     let mut capture = Capture::new(worker, pair);
     while let Some(frame) = body.frame().await {

@@ -82,7 +82,7 @@ pub(super) async fn run(worker: &Worker, leg: &Leg, kept: Option<Request<LegBody
 /// What the second answer is worth; `None` where there is none.
 async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Instant) -> Option<Score> {
     let due = begun + leg.timeout();
-    let (head, mut body) = leg.upstream.call(request, due.into(), |_| {}).await.ok()?.into_parts();
+    let (head, mut body) = leg.upstream.call(request, due.into(), |_| {}, |_| false).await.ok()?.into_parts();
     let head = Head {
         method: leg.method.clone(),
         conditional: leg.conditional,

@@ -71,6 +71,9 @@ where
     /// goes out again on another one, and so does a safe request without a body of which no answer came (RFC 9110,
     /// section 9.2.2; RFC 9112, section 9.3.1), once.
     ///
+    /// Where an endpoint has no connection to give, the request goes to another one at once, whatever its method: nothing
+    /// of it was sent, so that is no retry. `spares` tells of a failure whether it says nothing about the endpoint.
+    ///
     /// # Errors
     /// As [`UpstreamError`] tells, of the last try; `Timeout` when `due` passes before the head is complete.
     ///
@@ -81,14 +84,15 @@ where
         request: Request<B>,
         due: Instant,
         hear: impl Fn(Retrying),
+        spares: impl Fn(&UpstreamError) -> bool,
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         let retries = self.retries.as_ref().filter(|retries| retries.policy.allows(request.method()));
         let (parts, body) = request.into_parts();
         let recipe = &mut Recipe::new(parts);
         match retries {
             // In a box, so that whoever has no retries does not carry their state.
-            Some(retries) => Box::pin(self.call_again(retries, recipe, body, due, hear)).await,
-            None => self.call_once(recipe, body, due, None).await.1,
+            Some(retries) => Box::pin(self.call_again(retries, recipe, body, due, (hear, &spares))).await,
+            None => self.call_once(recipe, body, due, None, &spares).await.1,
         }
     }
 
@@ -98,13 +102,13 @@ where
         recipe: &mut Recipe,
         mut body: B,
         due: Instant,
-        hear: impl Fn(Retrying),
+        (hear, spares): (impl Fn(Retrying), &impl Fn(&UpstreamError) -> bool),
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         retries.deposit();
         let (mut tries, mut avoid) = (1, None);
         loop {
             let again = (tries < retries.policy.attempts).then(|| body.again());
-            let (at, answer) = self.call_once(recipe, body, retries.try_due(due), avoid).await;
+            let (at, answer) = self.call_once(recipe, body, retries.try_due(due), avoid, spares).await;
             let failed = Failed::of(&answer);
             if tries > 1 {
                 hear(Retrying::Ended(if failed.is_some() { Retry::Failure } else { Retry::Success }));
@@ -132,13 +136,32 @@ where
         }
     }
 
-    /// One try, and the endpoint that got it.
+    /// One try, and the endpoint that got it; that is another one where the first one could not be reached.
     async fn call_once(
         &self,
         recipe: &mut Recipe,
         body: B,
         due: Instant,
         avoid: Option<usize>,
+        spares: &impl Fn(&UpstreamError) -> bool,
+    ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
+        let mut body = Some(body);
+        let (at, answer) = self.ask(recipe, &mut body, due, avoid, spares).await;
+        let is_unreached = answer.as_ref().is_err_and(|error| matches!(error.cause(), Cause::Connect | Cause::Tls));
+        if is_unreached && body.is_some() && self.balancer.is_choice() {
+            return Box::pin(self.ask(recipe, &mut body, due, Some(at), spares)).await;
+        }
+        (at, answer)
+    }
+
+    /// Chooses an endpoint and asks it. The body is left where nothing of the request was sent.
+    async fn ask(
+        &self,
+        recipe: &mut Recipe,
+        body: &mut Option<B>,
+        due: Instant,
+        avoid: Option<usize>,
+        spares: &impl Fn(&UpstreamError) -> bool,
     ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
         let begun = self.balancer.is_choice().then(Instant::now);
         let in_flight = |at: usize| self.endpoints[at].in_flight.get();
@@ -152,7 +175,9 @@ where
             lease.connection = Some(checkout.connection);
             response.map(|incoming| AnswerBody::new(incoming, lease, self.spec.idle_timeout))
         });
-        attempt.ended(&answer, begun);
+        if !answer.as_ref().is_err_and(spares) {
+            attempt.ended(&answer, begun);
+        }
         (choice.at, answer)
     }
 
@@ -165,9 +190,10 @@ where
         &self,
         endpoint: &Endpoint<B>,
         recipe: &mut Recipe,
-        body: B,
+        kept: &mut Option<B>,
     ) -> Result<(Response<Incoming>, Checkout<B>), UpstreamError> {
         let mut checkout = endpoint.checkout().await?;
+        let body = kept.take().unwrap_or_default();
         let again = body.again();
         let request = self.address(recipe.request(body, again.is_none()), endpoint);
         let again = again.filter(|_| checkout.reused && is_repeatable(&request));
@@ -178,9 +204,11 @@ where
         let unsent = failed.take_message().filter(|_| checkout.reused);
         let error = failed.error();
         let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
-        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, false), endpoint));
+        let again = again.filter(|_| stale);
+        let elsewhere = again.as_ref().and_then(Resend::again);
+        let again = again.map(|body| self.address(recipe.request(body, false), endpoint));
         let Some(request) = unsent.or(again) else { return Err(broken(failed.into_error())) };
-        let mut fresh = endpoint.connect().await?;
+        let mut fresh = endpoint.connect().await.inspect_err(|_| *kept = elsewhere)?;
         let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
         Ok((response, fresh))
     }
@@ -189,8 +217,9 @@ where
         if self.spec.host == HostPolicy::Endpoint || !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, endpoint.host.clone());
         }
-        if !endpoint.base_path().is_empty() {
-            let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        // The `*` of `OPTIONS *` is no path (RFC 9112, section 3.2.4).
+        if !endpoint.base_path().is_empty() && path != "*" {
             // Base path and path are both valid, and so is one behind the other.
             if let Ok(uri) = format!("{}{path}", endpoint.base_path()).parse::<Uri>() {
                 *request.uri_mut() = uri;
