@@ -154,7 +154,8 @@ where
         (at, answer)
     }
 
-    /// Chooses an endpoint and asks it. The body is left where nothing of the request was sent.
+    /// Chooses an endpoint and asks it. The body is left where the endpoint was not reached, and had nothing of the request
+    /// that may not be sent twice.
     async fn ask(
         &self,
         recipe: &mut Recipe,
@@ -195,7 +196,9 @@ where
         let mut checkout = endpoint.checkout().await?;
         let body = kept.take().unwrap_or_default();
         let again = body.again();
-        let request = self.address(recipe.request(body, again.is_none()), endpoint);
+        // With several endpoints, what turns out not to have been sent may go to another one.
+        let is_last = again.is_none() && !self.balancer.is_choice();
+        let request = self.address(recipe.request(body, is_last), endpoint);
         let again = again.filter(|_| checkout.reused && is_repeatable(&request));
         let mut failed = match checkout.connection.sender.try_send_request(request).await {
             Ok(response) => return Ok((response, checkout)),
@@ -204,11 +207,15 @@ where
         let unsent = failed.take_message().filter(|_| checkout.reused);
         let error = failed.error();
         let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
-        let again = again.filter(|_| stale);
-        let elsewhere = again.as_ref().and_then(Resend::again);
-        let again = again.map(|body| self.address(recipe.request(body, false), endpoint));
+        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, false), endpoint));
         let Some(request) = unsent.or(again) else { return Err(broken(failed.into_error())) };
-        let mut fresh = endpoint.connect().await.inspect_err(|_| *kept = elsewhere)?;
+        let mut fresh = match endpoint.connect().await {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                *kept = Some(request.into_body());
+                return Err(error);
+            }
+        };
         let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
         Ok((response, fresh))
     }
