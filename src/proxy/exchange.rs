@@ -11,7 +11,6 @@ use http::header::{HeaderName, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::account::Account;
@@ -43,7 +42,7 @@ use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
 use crate::score::{Score, is_conditional};
-use crate::server::{Line, Peer};
+use crate::server::{Content, Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
 use crate::upstream::UpstreamError;
@@ -55,7 +54,7 @@ const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
 ///
 /// # Cancel safety
 /// Dropped when the consumer leaves: the primary's call ends, the shadow goes on.
-pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Response<ServedBody> {
+pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Content>, peer: Peer) -> Response<ServedBody> {
     let begun = Instant::now();
     let view = worker.view();
     let (mut head, body) = request.into_parts();
@@ -115,7 +114,7 @@ struct Legs {
 
 impl Asked<'_> {
     /// Makes the requests for both backends and starts the shadow.
-    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Content) -> Legs {
         let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
         self.open.0.expects(listener.expected());
         let head = head::forwardable(head, !body.is_end_stream());
@@ -152,7 +151,7 @@ impl Asked<'_> {
     }
 
     /// Makes the request for the one backend that somebody asks for by hand.
-    fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
+    fn probe(&mut self, backend: Backend, head: request::Parts, body: Content) -> Legs {
         self.open.0.is_probe();
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
@@ -173,7 +172,7 @@ impl Asked<'_> {
         }
     }
 
-    fn split(&self, body: Incoming, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
+    fn split(&self, body: Content, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
         if body.is_end_stream() {
             return (LegBody::Empty, LegBody::Empty, None);
         }

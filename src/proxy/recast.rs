@@ -88,7 +88,7 @@ async fn collect(mut body: LegBody, cap: usize, mut room: Room) -> Result<(Arc<[
     let (mut pieces, mut lost) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error {
-            BodyError::Consumer(error) => UpstreamError::Unsent(error),
+            BodyError::Consumer(error) => UpstreamError::Unsent(error.into()),
             _ => UpstreamError::Cut,
         })?;
         let Some(piece) = frame.into_data().ok().filter(|_| lost.is_none()) else { continue };

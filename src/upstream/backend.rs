@@ -233,5 +233,5 @@ fn is_repeatable<B: Body>(request: &Request<B>) -> bool {
 }
 
 fn broken(error: hyper::Error) -> UpstreamError {
-    if error.is_user() { UpstreamError::Unsent(error) } else { UpstreamError::Broken(error) }
+    if error.is_user() { UpstreamError::Unsent(error.into()) } else { UpstreamError::Broken(error) }
 }

@@ -41,7 +41,7 @@ pub enum UpstreamError {
     Ambiguous,
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
-    Unsent(#[source] hyper::Error),
+    Unsent(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The answer is in V2's shape, and cannot be mapped to what V1's consumers expect.
     #[error("failed to map the answer: {0}")]
     Unmappable(MappingFault),
