@@ -12,7 +12,7 @@
 //! | floor | modules | what they are |
 //! | --- | --- | --- |
 //! | 0 | [`backend`] [`outcome`] [`hit_rate`] [`percent`] [`revision`] [`stage`] [`skip`] [`retry`] [`refusal`] [`condition`] [`cap`] [`random`] [`unstudied`] | words |
-//! | 1 | [`bucket`] [`score`] [`gate`] | rules: pure, time is an argument |
+//! | 1 | [`bucket`] [`score`] [`gate`] [`wire`] | rules: pure, time is an argument |
 //! | 2 | [`config`] | as written, validated, live, watched |
 //! | 3 | [`telemetry`] [`upstream`] [`server`] [`store`] [`console`] [`probing`] [`study`] | adapters; siblings do not know each other |
 //! | 4 | [`proxy`] [`control`] [`admin`] | flows; they meet through the live configuration, the tally and the console |
@@ -64,3 +64,4 @@ pub mod study;
 pub mod telemetry;
 pub mod unstudied;
 pub mod upstream;
+pub mod wire;

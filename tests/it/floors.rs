@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
         "stage",
         "unstudied",
     ],
-    &["bucket", "gate", "score"],
+    &["bucket", "gate", "score", "wire"],
     &["config"],
     &["console", "probing", "server", "store", "study", "telemetry", "upstream"],
     &["admin", "control", "fleet", "proxy"],
