@@ -38,8 +38,8 @@ where
 pub(super) enum Source<B> {
     /// A connection of its own.
     Http1(Reading<B>),
-    /// A place on a shared one.
-    Http2(Incoming, Stream<B>),
+    /// A place on a shared one, which is free when this is dropped.
+    Http2 { content: Incoming, _place: Stream<B> },
     /// Nothing comes any more.
     Over,
 }
@@ -137,8 +137,8 @@ where
         let polled = match &mut this.source {
             Source::Over => return Poll::Ready(None),
             Source::Http1(reading) => reading.poll_frame(cx),
-            Source::Http2(incoming, _) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(from_http2)))
+            Source::Http2 { content, .. } => {
+                Pin::new(content).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(from_http2)))
             }
         };
         let Poll::Ready(frame) = polled else {
@@ -156,7 +156,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Http1(reading) => reading.is_over(),
-            Source::Http2(incoming, _) => incoming.is_end_stream(),
+            Source::Http2 { content, .. } => content.is_end_stream(),
             Source::Over => true,
         }
     }
@@ -164,7 +164,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Http1(reading) => reading.size_hint(),
-            Source::Http2(incoming, _) => incoming.size_hint(),
+            Source::Http2 { content, .. } => content.size_hint(),
             Source::Over => SizeHint::with_exact(0),
         }
     }

@@ -64,6 +64,12 @@ pub(super) struct Checkout<B> {
     pub(super) reused: bool,
 }
 
+impl<B> Endpoint<B> {
+    pub(super) fn base_path(&self) -> &str {
+        &self.spec.base_path
+    }
+}
+
 impl<B> Endpoint<B>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
@@ -90,10 +96,6 @@ where
             condition,
             in_flight: Cell::new(0),
         }
-    }
-
-    pub(super) fn base_path(&self) -> &str {
-        &self.spec.base_path
     }
 
     /// An idle connection that is still open, a place on a shared one, or a new one.

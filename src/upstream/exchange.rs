@@ -174,7 +174,8 @@ where
     address(&mut request, endpoint, how);
     let mut failed = match stream.sender().try_send_request(stream.convert(request)).await {
         Ok(response) => {
-            return Ok(Answered { head: response.map(|content| Source::Http2(content, stream)), spelling: None });
+            let head = response.map(|content| Source::Http2 { content, _place: stream });
+            return Ok(Answered { head, spelling: None });
         }
         Err(failed) => failed,
     };
