@@ -97,19 +97,22 @@ fn is_host(host: &[u8]) -> bool {
     if let Some(literal) = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
         return std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    !host.is_empty() && host.len() <= 255 && host.iter().all(plain) && !host.starts_with(b".") && !has_empty_label(host)
-}
-
-fn has_empty_label(host: &[u8]) -> bool {
-    host.windows(2).any(|pair| pair == b"..")
+    // A label before each dot, and one at the end or nothing.
+    let mut last = b'.';
+    let is_plain = host.iter().all(|&byte| {
+        let before = std::mem::replace(&mut last, byte);
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && before != b'.')
+    });
+    is_plain && (1..=255).contains(&host.len())
 }
 
 /// Nothing, or a colon and a number; the number may be absent (RFC 3986, section 3.2.3).
 fn is_port(port: &[u8]) -> bool {
     let Some(digits) = port.strip_prefix(b":") else { return port.is_empty() };
-    let number = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number.is_some_and(|text| text.is_empty() || (text.len() <= 5 && text.parse::<u16>().is_ok_and(|port| port > 0)))
+    // Five digits at most, so that the sum cannot overflow.
+    let number = digits.iter().take(5).fold(0_u32, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0')));
+    let is_number = digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits.is_empty() || (1..=u32::from(u16::MAX)).contains(&number))
 }
 
 /// `Connection` takes fields out of a message, so it must not name one that others rely on: the framing, the host, who is

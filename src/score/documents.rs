@@ -44,7 +44,11 @@ impl<'a> Documents<'a> {
 }
 
 fn are_lines(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| names_lines(kind.as_bytes()))
+}
+
+/// Whether a content type says that each line is a document.
+pub(super) fn names_lines(kind: &[u8]) -> bool {
     let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     LINES.iter().any(|lines| kind.eq_ignore_ascii_case(lines.as_bytes()))
 }

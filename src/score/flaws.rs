@@ -72,7 +72,13 @@ impl Flaws {
 
     /// The numbers of the flaws, ascending.
     pub fn numbers(self) -> impl Iterator<Item = usize> {
-        (0..MOST).filter(move |number| self.0 >> number & 1 == 1)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = left.trailing_zeros() as usize;
+            // The lowest bit of a number is taken off by this.
+            left &= left.wrapping_sub(1);
+            (lowest < MOST).then_some(lowest)
+        })
     }
 
     /// The flaw of the lowest number, alone: the cause, where nobody keeps places apart.

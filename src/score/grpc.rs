@@ -12,7 +12,11 @@ pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Whether an answer is one of gRPC: `application/grpc`, with or without a suffix such as `+proto`. Not gRPC-Web, whose
 /// trailers are content.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| names_grpc(kind.as_bytes()))
+}
+
+/// Whether a content type is one of gRPC.
+pub(super) fn names_grpc(kind: &[u8]) -> bool {
     let rest = kind.get(16..).filter(|_| kind[..16].eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

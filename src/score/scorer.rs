@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::answer::{Answer, Body};
 use super::decode::{Undecodable, decode};
-use super::documents::Documents;
+use super::documents::{Documents, names_lines};
 use super::flaws::{Catalogue, Finding, Flaws};
 use super::grpc::{self, is_grpc};
 use super::jq::{JqFault, Program};
@@ -132,22 +132,19 @@ impl Scorer {
         Score::Excluded(if self.programs().next().is_some() { Cause::Rule } else { Cause::TooLarge })
     }
 
-    /// Of an answer's headers, those that scoring reads.
+    /// Of an answer's headers, those that scoring reads. Mostly there are none, and nothing is allocated.
     pub fn headers(&self, of: &HeaderMap) -> HeaderMap {
         let mut kept = HeaderMap::new();
-        let mut keep = |name: &HeaderName| {
-            if !kept.contains_key(name) {
-                for value in of.get_all(name) {
-                    kept.append(name, value.clone());
-                }
+        // Of the many content types, scoring knows lines of JSON, and gRPC.
+        let says_more = |kind: &[u8]| names_lines(kind) || grpc::names_grpc(kind);
+        for (name, value) in of {
+            let is_read = *name == header::CONTENT_ENCODING
+                || *name == grpc::STATUS
+                || (*name == header::CONTENT_TYPE && says_more(value.as_bytes()));
+            if is_read || self.rules.headers.iter().any(|wanted| wanted.name == *name) {
+                kept.append(name.clone(), value.clone());
             }
-        };
-        keep(&header::CONTENT_ENCODING);
-        if is_grpc(of) || self.reads_json() {
-            keep(&header::CONTENT_TYPE);
-            keep(&grpc::STATUS);
         }
-        self.rules.headers.iter().for_each(|wanted| keep(&wanted.name));
         kept
     }
 

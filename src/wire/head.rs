@@ -12,6 +12,8 @@ use httparse::{Header, ParserConfig, Status};
 use super::content::Framing;
 use super::{Fault, Spelling};
 
+/// Lines that a proxy adds to a head, about.
+const ADDED: usize = 5;
 /// Lines that a head may have; hyper's limit.
 const MOST_LINES: usize = 100;
 
@@ -182,7 +184,8 @@ struct Said {
 impl Said {
     /// Reads all lines into a map.
     fn read(lines: &[Header<'_>], head: &Bytes, headers: &mut HeaderMap) -> Result<Self, Fault> {
-        headers.reserve(lines.len());
+        // With room for what a proxy adds: to make it later is to hash every name once more.
+        headers.reserve(lines.len() + ADDED);
         let mut said = Self::default();
         for line in lines {
             let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Syntax)?;
