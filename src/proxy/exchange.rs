@@ -189,13 +189,7 @@ impl Asked<'_> {
     }
 
     /// The primary's request, whose interim answers are the consumer's.
-    fn ask(
-        &self,
-        mut leg: Leg,
-        head: request::Parts,
-        body: LegBody,
-        listener: Listener,
-    ) -> (Leg, Outgoing<LegBody>) {
+    fn ask(&self, mut leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Outgoing<LegBody>) {
         let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
         // What is mapped is read before the backend is asked whether it wants it.
         let body = if is_mapped { body } else { listener.hold(body) };

@@ -156,3 +156,19 @@ impl Drop for Presence {
         self.worker.shadow_ended();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function makes without making one.
+    const fn made<A, B, C, D, F>(_: &impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_shadow_that_waits_is_small() {
+        let size = made(&Shadow::run);
+        assert!(size <= 3 << 10, "{size} bytes");
+    }
+}

@@ -18,7 +18,7 @@ use crate::wire::{Decoded, Decoder, Parsed};
 
 /// A request under way, of whose answer the head has not come.
 pub(in crate::upstream) struct Call<B> {
-    connection: Box<Connection>,
+    pub(super) connection: Box<Connection>,
     /// Until it is sent, or as long as it may have to be sent again.
     sending: Option<Sending<B>>,
     /// Why the rest of the request was not written. An answer may be there all the same (RFC 9112, section 9.5).
@@ -68,8 +68,12 @@ where
             };
             match read {
                 Ok(1..) => self.hear(),
-                Ok(0) => return Poll::Ready(Err(self.broken.take().map_or(Breakage::Cut, Breakage::Connection).into())),
-                Err(error) => return Poll::Ready(Err(Breakage::Connection(self.broken.take().unwrap_or(error)).into())),
+                Ok(0) => {
+                    return Poll::Ready(Err(self.broken.take().map_or(Breakage::Cut, Breakage::Connection).into()));
+                }
+                Err(error) => {
+                    return Poll::Ready(Err(Breakage::Connection(self.broken.take().unwrap_or(error)).into()));
+                }
             }
         }
     }

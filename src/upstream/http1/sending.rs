@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE, TRANSFER_ENCODING};
 use http::HeaderMap;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE, TRANSFER_ENCODING};
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
@@ -187,6 +187,7 @@ fn settle_connection(headers: &mut HeaderMap) -> bool {
 }
 
 fn says(headers: &HeaderMap, option: &str) -> bool {
-    let options = headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let options =
+        headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.map(<[u8]>::trim_ascii).any(|said| said.eq_ignore_ascii_case(option.as_bytes()))
 }
