@@ -11,7 +11,6 @@ use http::header::{HeaderName, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::account::Account;
@@ -43,7 +42,7 @@ use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
 use crate::score::{Score, is_conditional};
-use crate::server::{Line, Peer};
+use crate::server::{Content, Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
 use crate::upstream::{Outgoing, UpstreamError};
@@ -56,7 +55,7 @@ const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
 ///
 /// # Cancel safety
 /// Dropped when the consumer leaves: the primary's call ends, the shadow goes on.
-pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Response<ServedBody> {
+pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Content>, peer: Peer) -> Response<ServedBody> {
     let begun = Instant::now();
     let view = worker.view();
     let (mut head, body) = request.into_parts();
@@ -116,7 +115,7 @@ struct Legs {
 
 impl Asked<'_> {
     /// Makes the requests for both backends and starts the shadow.
-    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Content) -> Legs {
         let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
         self.open.0.expects(listener.expected());
         let head = head::forwardable(head, !body.is_end_stream());
@@ -153,7 +152,7 @@ impl Asked<'_> {
     }
 
     /// Makes the request for the one backend that somebody asks for by hand.
-    fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
+    fn probe(&mut self, backend: Backend, head: request::Parts, body: Content) -> Legs {
         self.open.0.is_probe();
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
@@ -174,7 +173,7 @@ impl Asked<'_> {
         }
     }
 
-    fn split(&self, body: Incoming, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
+    fn split(&self, body: Content, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
         if body.is_end_stream() {
             return (LegBody::Empty, LegBody::Empty, None);
         }
@@ -221,11 +220,16 @@ impl Asked<'_> {
         LegBody::Replay(Box::new(Replay::new(body, self.worker.shadow_memory(), route)))
     }
 
-    /// How the consumer spelled its head. SEAM: `self.line.as_ref().and_then(|line| line.spelling())`, and
-    /// `line.spell_answer(..)` with `response.body().spelling()` in `stream`, `switch` and `serve_held`.
-    #[expect(clippy::unused_self, reason = "a seam")]
-    const fn spelling(&self) -> Option<Spelling> {
-        None
+    /// How the consumer spelled the head of its request, where it could choose.
+    fn spelling(&self) -> Option<Spelling> {
+        self.line.as_ref().and_then(|line| line.spelling())
+    }
+
+    /// Has the answer go out as its backend spelled it.
+    fn spell(&self, spelling: Option<Spelling>) {
+        if let (Some(line), Some(spelling)) = (&self.line, spelling) {
+            line.spell_answer(spelling);
+        }
     }
 
     fn may_rescue(&self, primary: Backend) -> bool {
@@ -310,6 +314,7 @@ impl Asked<'_> {
         pair.score(backend, Score::Excluded(Cause::Rule));
         self.open.0.served_by(ServedBy::Backend(backend));
         let protocol = offer.and_then(|offer| upgrade::chosen(response.headers(), offer));
+        self.spell(response.body_mut().spelling());
         let mut response = self.mark(response, backend, None);
         if let (Some(protocol), Some(line)) = (protocol, &self.line) {
             upgrade::name(response.headers_mut(), protocol);
@@ -337,7 +342,7 @@ impl Asked<'_> {
         }
     }
 
-    fn stream(mut self, answering: Answering, complete: Complete) -> Response<ServedBody> {
+    fn stream(mut self, mut answering: Answering, complete: Complete) -> Response<ServedBody> {
         let overhead = self.begun.elapsed().saturating_sub(complete.head.latency);
         complete.pair.route().tally().overhead(overhead);
         self.open.0.served_by(ServedBy::Backend(complete.backend));
@@ -347,6 +352,7 @@ impl Asked<'_> {
             }
             self.worker.watch_deadline(&complete.pair, self.begun + self.target.dependency.v2.timeout);
         }
+        self.spell(answering.response.body_mut().spelling());
         let response = self.mark(answering.response, complete.backend, None);
         response.map(|rest| {
             let relay = Relay::streaming(rest, complete, self.open, Rc::clone(self.worker));
@@ -361,6 +367,7 @@ impl Asked<'_> {
         pair.serve(backend);
         self.open.0.served_by(ServedBy::Backend(backend));
         let status = held.head.status;
+        self.spell(held.spelling);
         let response = self.mark(Response::from_parts(held.head, ()), backend, cause);
         let relay = Relay::held(held.content, held.rest, status, self.open, Rc::clone(self.worker));
         response.map(|()| ServedBody::Relay(Box::new(relay)))

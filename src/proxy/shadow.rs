@@ -21,10 +21,13 @@ use crate::outcome::Cause;
 use crate::score::{MappingFault, Score};
 use crate::skip::Skip;
 use crate::upstream::{AnswerBody, Outgoing, UpstreamError};
+use crate::wire::Spelling;
 
 /// A whole answer of a shadow, scored: its head as it came, and its content as far as it was kept.
 pub(super) struct Collected {
     pub(super) head: response::Parts,
+    /// Of the head.
+    pub(super) spelling: Option<Spelling>,
     pub(super) complete: Complete,
 }
 
@@ -84,11 +87,11 @@ async fn collect(
     let Answering { response, head } = leg.call(outgoing, due).await?;
     streams.set(head.may_stream);
     let (parts, mut body) = response.into_parts();
-    let mut capture = Capture::new(worker, &leg.pair);
+    let (spelling, mut capture) = (body.spelling(), Capture::new(worker, &leg.pair));
     let read = read(&mut body, &mut capture);
     tokio::time::timeout_at(due.into(), read).await.unwrap_or(Err(UpstreamError::Timeout))?;
     let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
-    Ok(Collected { head: parts, complete })
+    Ok(Collected { head: parts, spelling, complete })
 }
 
 /// What cannot be kept cannot be scored, so there is nothing to wait for.

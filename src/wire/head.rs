@@ -130,7 +130,10 @@ fn take(buffer: &mut BytesMut, seen: &mut usize, most: usize, kind: Kind) -> Res
     match end_of_lines(buffer, seen, kind.bare_lf)? {
         Some(length) if length <= most => {
             *seen = 0;
-            Ok(Some(buffer.split_to(length).freeze()))
+            // A copy: heads are kept for as long as an exchange lasts, and would keep all that was read with them.
+            let head = Bytes::copy_from_slice(&buffer[..length]);
+            buffer.advance(length);
+            Ok(Some(head))
         }
         None if buffer.len() <= most => Ok(None),
         _ => Err(Fault::HeadSize),
