@@ -25,7 +25,7 @@ use crate::wire::Spelling;
 /// An answer that was read before it is served.
 pub(super) struct Held {
     pub(super) head: response::Parts,
-    /// How its head was spelled.
+    /// Of the head.
     pub(super) spelling: Option<Spelling>,
     pub(super) content: VecDeque<Frame<Bytes>>,
     /// What is left of an answer that is larger than can be scored; it is served unscored.
@@ -90,7 +90,7 @@ async fn hold(
         return Ok(held);
     }
     let (head, mut body) = response.into_parts();
-    let spelling = body.spelling().cloned();
+    let spelling = body.spelling();
     let mut content = VecDeque::new();
     // A stream is served as it comes: its end may wait for a consumer that has seen its head.
     if complete.head.may_stream {

@@ -111,8 +111,8 @@ async fn whole(
     worker: &Worker,
 ) -> Result<(Held, Complete), UpstreamError> {
     let cap = complete.pair.limits().score_body;
-    let (head, body) = response.into_parts();
-    let spelling = body.spelling().cloned();
+    let (head, mut body) = response.into_parts();
+    let spelling = body.spelling();
     let (pieces, trailers, room) = collect(body, cap, Room::new(worker.map_memory())).await?;
     let scorer = Arc::clone(complete.pair.route().scorer(complete.backend));
     let mapping = scorer.mapping().expect("only answers of a backend with a mapping are unmapped");
