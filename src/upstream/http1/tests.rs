@@ -251,6 +251,50 @@ fn an_early_answer_is_heard_and_read_while_the_request_goes_on() {
 }
 
 #[test]
+fn a_request_goes_on_while_nobody_asks_for_more_of_its_early_answer() {
+    const SIZE: usize = 1 << 20;
+    let local = tokio::task::LocalSet::new();
+    run(local.run_until(async {
+        let (ours, mut theirs) = duplex(64);
+        let connection = Box::new(Connection::new(Stream::InMemory(ours), Instant::now() + Duration::from_secs(60)));
+        let (sent, half) = (vec![b'x'; SIZE].leak(), SIZE / 2);
+        let sent = std::str::from_utf8(sent).expect("text");
+        let length: &'static str = SIZE.to_string().leak();
+        let steps = [Step::Data(&sent[..half]), Step::Data(&sent[half..])];
+        let mut call = Call::new(connection, sending(outgoing(Method::POST, &[(CONTENT_LENGTH, length)], &steps)));
+        let (answer, _) = tokio::join!(
+            call.head(&Method::POST, &()),
+            theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        );
+        let Ok(mut early) = call.read(&answer.expect("a head")).early() else { panic!("the request is not over") };
+        let (mut read, mut write) = tokio::io::split(theirs);
+        let answering = async { write.write_all(&[b'y'; 1000]).await };
+        let mut seen = 0;
+        let reading = async {
+            while seen < SIZE {
+                seen += read.read(&mut [0; 4096]).await.expect("more of the request");
+            }
+        };
+        tokio::pin!(answering);
+        tokio::select! {
+            biased;
+            () = reading => {}
+            _ = &mut answering => panic!("there is no room for the answer that nobody reads"),
+        }
+        let taking = async {
+            let mut taken = 0;
+            while let Some(frame) = poll_fn(|cx| early.poll_frame(cx)).await {
+                taken += frame.expect("content").data_ref().map_or(0, Bytes::len);
+            }
+            taken
+        };
+        let (taken, answered) = tokio::join!(taking, answering);
+        answered.expect("it is read");
+        assert_eq!((taken, early.is_over()), (1000, true));
+    }));
+}
+
+#[test]
 fn an_answer_that_is_there_counts_although_the_request_could_not_be_written() {
     run(async {
         let (connection, mut theirs) = connection();
