@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::UpstreamError;
 use super::endpoint::{Endpoint, Sender};
 use super::error::{BoxError, Breakage};
-use super::http1::{Reading, Switched};
+use super::http1::{Early, Reading, Switched};
 use super::http2::Stream;
 use crate::wire::Spelling;
 
@@ -38,6 +38,8 @@ where
 pub(super) enum Source<B> {
     /// A connection of its own.
     Http1(Reading<B>),
+    /// The same, with more of the request to send.
+    Early(Early),
     /// A place on a shared one, which is free when this is dropped.
     Http2 { content: Incoming, _place: Stream<B> },
     /// Nothing comes any more.
@@ -137,6 +139,7 @@ where
         let polled = match &mut this.source {
             Source::Over => return Poll::Ready(None),
             Source::Http1(reading) => reading.poll_frame(cx),
+            Source::Early(early) => early.poll_frame(cx),
             Source::Http2 { content, .. } => {
                 Pin::new(content).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(from_http2)))
             }
@@ -156,6 +159,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Http1(reading) => reading.is_over(),
+            Source::Early(early) => early.is_over(),
             Source::Http2 { content, .. } => content.is_end_stream(),
             Source::Over => true,
         }
@@ -164,6 +168,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Http1(reading) => reading.size_hint(),
+            Source::Early(early) => *early.size_hint(),
             Source::Http2 { content, .. } => content.size_hint(),
             Source::Over => SizeHint::with_exact(0),
         }

@@ -150,7 +150,7 @@ where
     let mut call = Call::new(connection, sending);
     match call.head(asked, ear).await {
         Ok(answer) => {
-            let source = Source::Http1(call.read(&answer));
+            let source = call.read(&answer).early().map_or_else(Source::Http1, Source::Early);
             Ok(Answered { head: Response::from_parts(answer.head, source), spelling: Some(answer.spelling) })
         }
         Err(error) => Err(Missed { error, again: call.again().map_or(Again::No, Again::Begun) }),

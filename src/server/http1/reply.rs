@@ -3,38 +3,12 @@
 use std::fmt::Write;
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, response};
 
 use crate::config::retain_headers;
 use crate::server::date;
 use crate::wire::{Framing, Parsed, Spelling, end_head, write_answer, write_line};
-
-/// Fields that have no meaning, or a dangerous one, behind the content: framing, routing, authentication, and what says how to
-/// read the message (RFC 9110, section 6.5.1).
-const NEVER_TRAILERS: [HeaderName; 21] = [
-    http::header::AUTHORIZATION,
-    http::header::CACHE_CONTROL,
-    CONNECTION,
-    http::header::CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    http::header::CONTENT_RANGE,
-    http::header::CONTENT_TYPE,
-    http::header::COOKIE,
-    EXPECT,
-    http::header::HOST,
-    http::header::MAX_FORWARDS,
-    http::header::PROXY_AUTHENTICATE,
-    http::header::PROXY_AUTHORIZATION,
-    http::header::RANGE,
-    http::header::SET_COOKIE,
-    TE,
-    http::header::TRAILER,
-    TRANSFER_ENCODING,
-    http::header::UPGRADE,
-    http::header::WWW_AUTHENTICATE,
-    HeaderName::from_static("keep-alive"),
-];
 
 /// What of a request matters to its answer.
 #[derive(Debug, Clone, Copy)]
@@ -191,11 +165,6 @@ fn has_no_content(status: StatusCode) -> bool {
 /// Whether a list names an option, in upper or in lower case.
 fn has_option(list: &HeaderValue, option: &[u8]) -> bool {
     list.as_bytes().split(|byte| *byte == b',').any(|named| named.trim_ascii().eq_ignore_ascii_case(option))
-}
-
-/// Takes out what has no place behind the content.
-pub(super) fn keep_trailers(trailers: &mut HeaderMap) {
-    retain_headers(trailers, |name| !NEVER_TRAILERS.contains(name));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame};
 
-use super::reply::{self, After, Asked, Reply};
+use super::reply::{After, Asked, Reply};
 use super::shared::Shared;
 use crate::server::connection::Error;
 use crate::server::line::Line;
@@ -112,10 +112,7 @@ where
         };
         self.body = None;
         match frame.into_trailers() {
-            Ok(mut trailers) if self.trailers => {
-                reply::keep_trailers(&mut trailers);
-                self.encoder.trailers(&trailers, &mut shared.wire.borrow_mut().output)
-            }
+            Ok(trailers) if self.trailers => self.encoder.trailers(&trailers, &mut shared.wire.borrow_mut().output),
             _ => self.end(shared),
         }
     }

@@ -9,6 +9,7 @@ use http::{Method, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
+use super::early::Early;
 use super::sending::{Sending, Unsent};
 use super::switched::Switched;
 use crate::upstream::UpstreamError;
@@ -152,7 +153,8 @@ where
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), UpstreamError> {
+    /// Sends what is left of the request, as far as that is possible now.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>) -> Result<(), UpstreamError> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         match sending.poll(&mut self.connection.stream, cx) {
             Poll::Pending => return Ok(()),
@@ -176,6 +178,14 @@ where
     /// The connection, where both sides want to use it again and are done with this exchange.
     pub(in crate::upstream) fn into_connection(self) -> Option<Box<Connection>> {
         (self.persistent && self.decoder.is_over() && self.sending.is_none()).then_some(self.connection)
+    }
+
+    /// An answer that came before its request was sent, with a task that does both.
+    pub(in crate::upstream) fn early(self) -> Result<Early, Self>
+    where
+        B: 'static,
+    {
+        if self.sending.is_some() && !self.is_over() { Ok(Early::start(self)) } else { Err(self) }
     }
 
     /// The connection, once it has left HTTP.

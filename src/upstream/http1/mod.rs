@@ -3,6 +3,7 @@
 
 mod call;
 mod connection;
+mod early;
 mod sending;
 mod stream;
 mod switched;
@@ -11,6 +12,7 @@ mod tests;
 
 pub(super) use call::{Call, Reading};
 pub(super) use connection::Connection;
+pub(super) use early::Early;
 pub(super) use sending::{Line, Sending};
 pub(super) use stream::Stream;
 pub use switched::Switched;

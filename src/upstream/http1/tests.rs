@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, ETAG, HeaderValue, TE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
@@ -43,7 +43,9 @@ impl Body for Steps {
         }
         Poll::Ready(self.0.pop_front().map(|step| match step {
             Step::Data(data) => Ok(Frame::data(Bytes::from_static(data.as_bytes()))),
-            Step::Trailer(value) => Ok(Frame::trailers(HeaderMap::from_iter([(TE, HeaderValue::from_static(value))]))),
+            Step::Trailer(value) => {
+                Ok(Frame::trailers(HeaderMap::from_iter([(ETAG, HeaderValue::from_static(value))])))
+            }
             Step::Wait | Step::Fail => Err("the consumer left".into()),
         }))
     }
@@ -223,7 +225,7 @@ fn a_request_says_its_length_once_whatever_it_is() {
     let chunked = format!("{start}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n");
     assert_eq!(of(&[], &two), format!("{chunked}\r\n"));
     let with_trailer = [&two[..], &[Step::Trailer("t")]].concat();
-    assert_eq!(of(&[], &with_trailer), format!("{chunked}te: t\r\n\r\n"), "announced or not");
+    assert_eq!(of(&[], &with_trailer), format!("{chunked}etag: t\r\n\r\n"), "announced or not");
 }
 
 #[test]
@@ -248,6 +250,50 @@ fn an_early_answer_is_heard_and_read_while_the_request_goes_on() {
         theirs.read_to_string(&mut seen).await.expect("text");
         assert!(seen.ends_with("\r\n\r\n2\r\nab\r\n"), "{seen}");
     });
+}
+
+#[test]
+fn a_request_goes_on_while_nobody_asks_for_more_of_its_early_answer() {
+    const SIZE: usize = 1 << 20;
+    let local = tokio::task::LocalSet::new();
+    run(local.run_until(async {
+        let (ours, mut theirs) = duplex(64);
+        let connection = Box::new(Connection::new(Stream::InMemory(ours), Instant::now() + Duration::from_secs(60)));
+        let (sent, half) = (vec![b'x'; SIZE].leak(), SIZE / 2);
+        let sent = std::str::from_utf8(sent).expect("text");
+        let length: &'static str = SIZE.to_string().leak();
+        let steps = [Step::Data(&sent[..half]), Step::Data(&sent[half..])];
+        let mut call = Call::new(connection, sending(outgoing(Method::POST, &[(CONTENT_LENGTH, length)], &steps)));
+        let (answer, _) = tokio::join!(
+            call.head(&Method::POST, &()),
+            theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        );
+        let Ok(mut early) = call.read(&answer.expect("a head")).early() else { panic!("the request is not over") };
+        let (mut read, mut write) = tokio::io::split(theirs);
+        let answering = async { write.write_all(&[b'y'; 1000]).await };
+        let mut seen = 0;
+        let reading = async {
+            while seen < SIZE {
+                seen += read.read(&mut [0; 4096]).await.expect("more of the request");
+            }
+        };
+        tokio::pin!(answering);
+        tokio::select! {
+            biased;
+            () = reading => {}
+            _ = &mut answering => panic!("there is no room for the answer that nobody reads"),
+        }
+        let taking = async {
+            let mut taken = 0;
+            while let Some(frame) = poll_fn(|cx| early.poll_frame(cx)).await {
+                taken += frame.expect("content").data_ref().map_or(0, Bytes::len);
+            }
+            taken
+        };
+        let (taken, answered) = tokio::join!(taking, answering);
+        answered.expect("it is read");
+        assert_eq!((taken, early.is_over()), (1000, true));
+    }));
 }
 
 #[test]

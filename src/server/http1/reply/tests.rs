@@ -1,5 +1,4 @@
 use http::Request;
-use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::*;
 
@@ -94,15 +93,4 @@ fn trailers_and_expectations_are_of_http_1_1() {
     let new = asked(Method::POST, Version::HTTP_11, &lines, true);
     let old = asked(Method::POST, Version::HTTP_10, &lines, true);
     assert_eq!((new.trailers, new.expects, old.trailers, old.expects), (true, true, false, false));
-}
-
-#[test]
-fn what_frames_routes_or_opens_doors_is_no_trailer() {
-    let mut trailers = HeaderMap::new();
-    let checksum = HeaderName::from_static("x-checksum");
-    for name in NEVER_TRAILERS.iter().chain([&checksum, &CONTENT_TYPE]) {
-        trailers.append(name, HeaderValue::from_static("x"));
-    }
-    keep_trailers(&mut trailers);
-    assert_eq!(trailers.keys().collect::<Vec<_>>(), [&checksum]);
 }
