@@ -1,9 +1,9 @@
 //! Streams below HTTP: one that tells what it does, and what is spoken on one.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -115,10 +115,9 @@ impl Opening {
 /// # Errors
 /// Those of the stream, and `InvalidData` where the first frame is not SETTINGS (RFC 9113, section 3.4).
 pub(super) async fn open(stream: &mut Observed) -> io::Result<(BytesMut, bool)> {
-    poll_fn(|cx| stream.poll_readable(cx)).await?;
-    let mut ahead = BytesMut::with_capacity(ROOM);
+    let mut ahead = BytesMut::new();
     loop {
-        let count = stream.read_buf(&mut ahead).await?;
+        let count = poll_fn(|cx| poll_more(stream, &mut ahead, cx)).await?;
         match Opening::of(&ahead) {
             Opening::Http2 => return Ok((ahead, true)),
             Opening::Http1 => return Ok((ahead, false)),
@@ -130,6 +129,17 @@ pub(super) async fn open(stream: &mut Observed) -> io::Result<(BytesMut, bool)> 
             }
         }
     }
+}
+
+fn poll_more(stream: &mut Observed, ahead: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    ready!(stream.poll_readable(cx))?;
+    ahead.reserve(ROOM);
+    let polled = pin!(stream.read_buf(ahead)).poll(cx);
+    // A new socket counts as readable until it was tried.
+    if polled.is_pending() && ahead.is_empty() {
+        *ahead = BytesMut::new();
+    }
+    polled
 }
 
 /// A stream of which some bytes were read ahead.
