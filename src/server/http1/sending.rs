@@ -9,7 +9,7 @@ use http::Response;
 use http_body::{Body, Frame};
 
 use super::reply::{After, Asked, Reply};
-use super::shared::{Owed, Shared};
+use super::shared::Shared;
 use crate::server::connection::Error;
 use crate::server::line::Line;
 use crate::wire::{Encoder, Framing, Mismatch};
@@ -49,7 +49,7 @@ where
         let size = body.size_hint().exact();
         let wire = &mut *shared.wire.borrow_mut();
         // What comes next of a consumer that was never told to go on is content, or the next request.
-        let is_unclear = std::mem::take(&mut wire.expects) || shared.owed() == Owed::Lost;
+        let is_unclear = std::mem::take(&mut wire.expects) || shared.is_lost(&wire.decoder);
         let reply = Reply::new(asked, &mut head, size, is_last || is_unclear);
         let tail = wire.output.tail();
         let spelling = line.end(tail);

@@ -114,6 +114,15 @@ impl Shared {
         self.owed.get()
     }
 
+    /// Whether it is certain before the end of the answer that no request can follow; `decoder` is that of the content.
+    pub(super) fn is_lost(&self, decoder: &Decoder) -> bool {
+        match self.owed.get() {
+            Owed::Nothing | Owed::Content => false,
+            Owed::Unread => decoder.size_hint().lower() > MOST_LEFT as u64,
+            Owed::Lost => true,
+        }
+    }
+
     /// Looks for a consumer that leaves, where nobody reads content.
     pub(super) fn watch(&self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.owed.get() == Owed::Content { Ok(()) } else { self.wire.borrow_mut().watch(cx) }
