@@ -59,8 +59,10 @@ where
     pub(in crate::upstream) fn new(outgoing: &mut Outgoing<B>, line: Line<'_>) -> Self {
         let content = std::mem::take(outgoing.request.body_mut());
         let is_repeatable = content.is_end_stream() && outgoing.request.method().is_safe();
-        let encoder = Encoder::new(settle_framing(outgoing.request.headers_mut(), &content));
-        let closes = settle_connection(outgoing.request.headers_mut());
+        let headers = outgoing.request.headers_mut();
+        let said = Said::by(headers);
+        let (framing, closes) = (said.settle_framing(headers, &content), said.settle_connection(headers));
+        let encoder = Encoder::new(framing);
         let mut outbox = Outbox::default();
         let (Outgoing { request, spelling }, Line { base_path, host }) = (outgoing, line);
         let line = RequestLine { method: request.method(), base_path, uri: request.uri(), host };
@@ -158,35 +160,63 @@ where
     }
 }
 
-/// Says the length of the content once, where nobody said it yet, and not at all where there is none.
-fn settle_framing<B: Body>(headers: &mut HeaderMap, content: &B) -> Framing {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if content.is_end_stream() {
-        headers.remove(TRANSFER_ENCODING);
-        return length.map_or(Framing::Empty, Framing::Length);
-    }
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Framing::Chunked;
-    }
-    if let Some(length) = length.or_else(|| content.size_hint().exact()) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        return Framing::Length(length);
-    }
-    headers.remove(CONTENT_LENGTH);
-    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    Framing::Chunked
+/// What a head says of its content and of its connection, in one pass.
+#[derive(Default)]
+struct Said {
+    length: Option<u64>,
+    is_coded: bool,
+    te: bool,
+    connection: bool,
 }
 
-/// Names `TE` as what it is: for this connection alone (RFC 9110, section 10.1.4). Says whether the connection ends with the
-/// answer.
-fn settle_connection(headers: &mut HeaderMap) -> bool {
-    if headers.contains_key(TE) && !says(headers, "te") {
-        headers.append(CONNECTION, HeaderValue::from_static("TE"));
+impl Said {
+    fn by(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            if *name == CONTENT_LENGTH {
+                said.length = value.to_str().ok().and_then(|value| value.parse().ok());
+            } else if *name == TRANSFER_ENCODING {
+                said.is_coded = true;
+            } else if *name == TE {
+                said.te = true;
+            } else if *name == CONNECTION {
+                said.connection = true;
+            }
+        }
+        said
     }
-    says(headers, "close")
+
+    /// Says the length of the content once, where nobody said it yet, and not at all where there is none.
+    fn settle_framing<B: Body>(&self, headers: &mut HeaderMap, content: &B) -> Framing {
+        if content.is_end_stream() {
+            if self.is_coded {
+                headers.remove(TRANSFER_ENCODING);
+            }
+            return self.length.map_or(Framing::Empty, Framing::Length);
+        }
+        if self.is_coded {
+            return Framing::Chunked;
+        }
+        if let Some(length) = self.length.or_else(|| content.size_hint().exact()) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            return Framing::Length(length);
+        }
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        Framing::Chunked
+    }
+
+    /// Names `TE` as what it is: for this connection alone (RFC 9110, section 10.1.4). Says whether the connection ends with
+    /// the answer.
+    fn settle_connection(&self, headers: &mut HeaderMap) -> bool {
+        if self.te && !(self.connection && has_option(headers, "te")) {
+            headers.append(CONNECTION, HeaderValue::from_static("TE"));
+        }
+        self.connection && has_option(headers, "close")
+    }
 }
 
-fn says(headers: &HeaderMap, option: &str) -> bool {
+fn has_option(headers: &HeaderMap, option: &str) -> bool {
     let options =
         headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.map(<[u8]>::trim_ascii).any(|said| said.eq_ignore_ascii_case(option.as_bytes()))
