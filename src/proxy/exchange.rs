@@ -45,7 +45,8 @@ use crate::score::{Score, is_conditional};
 use crate::server::{Content, Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Outgoing, UpstreamError};
+use crate::wire::Spelling;
 
 const SERVED_BY: HeaderName = HeaderName::from_static("crossfade-served-by");
 const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
@@ -107,7 +108,7 @@ struct Asked<'a> {
 /// What is left to do once the shadow is on its way.
 struct Legs {
     pair: Rc<Pair>,
-    primary: Option<(Leg, Request<LegBody>)>,
+    primary: Option<(Leg, Outgoing<LegBody>)>,
     /// Where to hear V1's answer, if V2's may need a rescue.
     rescue: Option<oneshot::Receiver<Collected>>,
 }
@@ -137,14 +138,14 @@ impl Asked<'_> {
         }
         let (ours, theirs, fate) = self.split(body, &pair);
         if fate.is_none() {
-            sampling::measure_noise(self.worker, self.target, &pair, &head, self.begun);
+            sampling::measure_noise(self.worker, self.target, &pair, (&head, self.spelling()), self.begun);
         }
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
-            let (leg, request) = self.request(leg, head.clone(), theirs);
+            let (leg, outgoing) = self.request(leg, head.clone(), theirs);
             let (mouth, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
             rescue = ear;
-            Shadow { leg, request, fate }.start(self.worker, self.begun, mouth);
+            Shadow { leg, outgoing, fate }.start(self.worker, self.begun, mouth);
         }
         let primary = leg(pick.primary).map(|leg| self.ask(leg, head, ours, listener));
         Legs { pair, primary, rescue }
@@ -187,16 +188,15 @@ impl Asked<'_> {
     }
 
     /// The primary's request, whose interim answers are the consumer's.
-    fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
+    fn ask(&self, mut leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Outgoing<LegBody>) {
         let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
         // What is mapped is read before the backend is asked whether it wants it.
         let body = if is_mapped { body } else { listener.hold(body) };
-        let (leg, mut request) = self.request(leg, head, body);
-        listener.attach(&mut request);
-        (leg, request)
+        leg.listener = listener;
+        self.request(leg, head, body)
     }
 
-    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Outgoing<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
         let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
@@ -207,7 +207,7 @@ impl Asked<'_> {
             reshape::ask(request.headers_mut(), mapping);
             leg.conditional = is_conditional(request.headers());
         }
-        (leg, request)
+        (leg, Outgoing { request, spelling: self.spelling() })
     }
 
     /// The body, kept while it is sent where the backend may have to be asked once more. Others go as they are.
@@ -220,6 +220,13 @@ impl Asked<'_> {
         LegBody::Replay(Box::new(Replay::new(body, self.worker.shadow_memory(), route)))
     }
 
+    /// How the consumer spelled its head. SEAM: `self.line.as_ref().and_then(|line| line.spelling())`, and
+    /// `line.spell_answer(..)` with `response.body().spelling()` in `stream`, `switch` and `serve_held`.
+    #[expect(clippy::unused_self, reason = "a seam")]
+    const fn spelling(&self) -> Option<Spelling> {
+        None
+    }
+
     fn may_rescue(&self, primary: Backend) -> bool {
         primary == Backend::V2 && self.target.plan.rollout.as_ref().is_some_and(|rollout| rollout.rescue)
     }
@@ -227,15 +234,15 @@ impl Asked<'_> {
     /// Calls the primary and answers the consumer.
     async fn serve(self, legs: Legs) -> Response<ServedBody> {
         let Legs { pair, primary, rescue } = legs;
-        let Some((leg, request)) = primary else {
+        let Some((leg, mut outgoing)) = primary else {
             return answered(self.open.0, refuse::no_backend());
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
+        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned();
         let asking = async {
-            let request = recast(self.worker, &leg, request, due).await?;
-            leg.call(request, due).await
+            recast(self.worker, &leg, &mut outgoing.request, due).await?;
+            leg.call(&mut outgoing, due).await
         };
         let called = match asking.await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -294,12 +301,13 @@ impl Asked<'_> {
 
     /// Passes on a 101, and carries what follows it. Rules cannot judge that.
     fn switch(mut self, answering: Answering, pair: &Pair, offer: Option<&HeaderValue>) -> Response<ServedBody> {
-        let backend = pair.primary();
+        let (backend, mut response) = (pair.primary(), answering.response);
         pair.serve(backend);
+        let Some(carried) = response.body_mut().take_stream() else {
+            return self.fail(pair, &UpstreamError::Unasked);
+        };
         pair.score(backend, Score::Excluded(Cause::Rule));
         self.open.0.served_by(ServedBy::Backend(backend));
-        let mut response = answering.response;
-        let carried = hyper::upgrade::on(&mut response);
         let protocol = offer.and_then(|offer| upgrade::chosen(response.headers(), offer));
         let mut response = self.mark(response, backend, None);
         if let (Some(protocol), Some(line)) = (protocol, &self.line) {

@@ -115,7 +115,7 @@ impl Chunked {
             buffer.advance(2);
             return Ok(Next::Over);
         }
-        match head::end_of_lines(buffer, seen).map_err(|_| Fault::Chunk)? {
+        match head::end_of_lines(buffer, seen, false).map_err(|_| Fault::Chunk)? {
             Some(length) if length <= MOST_TRAILERS => {
                 let lines = buffer.split_to(length).freeze();
                 head::lines(&lines).map(Next::Trailers).map_err(|_| Fault::Chunk)
