@@ -220,11 +220,16 @@ impl Asked<'_> {
         LegBody::Replay(Box::new(Replay::new(body, self.worker.shadow_memory(), route)))
     }
 
-    /// How the consumer spelled its head. SEAM: `self.line.as_ref().and_then(|line| line.spelling())`, and
-    /// `line.spell_answer(..)` with `response.body().spelling()` in `stream`, `switch` and `serve_held`.
-    #[expect(clippy::unused_self, reason = "a seam")]
-    const fn spelling(&self) -> Option<Spelling> {
-        None
+    /// How the consumer spelled the head of its request, where it could choose.
+    fn spelling(&self) -> Option<Spelling> {
+        self.line.as_ref().and_then(|line| line.spelling())
+    }
+
+    /// Has the answer go out as its backend spelled it.
+    fn spell(&self, spelling: Option<Spelling>) {
+        if let (Some(line), Some(spelling)) = (&self.line, spelling) {
+            line.spell_answer(spelling);
+        }
     }
 
     fn may_rescue(&self, primary: Backend) -> bool {
@@ -309,6 +314,7 @@ impl Asked<'_> {
         pair.score(backend, Score::Excluded(Cause::Rule));
         self.open.0.served_by(ServedBy::Backend(backend));
         let protocol = offer.and_then(|offer| upgrade::chosen(response.headers(), offer));
+        self.spell(response.body_mut().spelling());
         let mut response = self.mark(response, backend, None);
         if let (Some(protocol), Some(line)) = (protocol, &self.line) {
             upgrade::name(response.headers_mut(), protocol);
@@ -336,7 +342,7 @@ impl Asked<'_> {
         }
     }
 
-    fn stream(mut self, answering: Answering, complete: Complete) -> Response<ServedBody> {
+    fn stream(mut self, mut answering: Answering, complete: Complete) -> Response<ServedBody> {
         let overhead = self.begun.elapsed().saturating_sub(complete.head.latency);
         complete.pair.route().tally().overhead(overhead);
         self.open.0.served_by(ServedBy::Backend(complete.backend));
@@ -346,6 +352,7 @@ impl Asked<'_> {
             }
             self.worker.watch_deadline(&complete.pair, self.begun + self.target.dependency.v2.timeout);
         }
+        self.spell(answering.response.body_mut().spelling());
         let response = self.mark(answering.response, complete.backend, None);
         response.map(|rest| {
             let relay = Relay::streaming(rest, complete, self.open, Rc::clone(self.worker));
@@ -360,6 +367,7 @@ impl Asked<'_> {
         pair.serve(backend);
         self.open.0.served_by(ServedBy::Backend(backend));
         let status = held.head.status;
+        self.spell(held.spelling);
         let response = self.mark(Response::from_parts(held.head, ()), backend, cause);
         let relay = Relay::held(held.content, held.rest, status, self.open, Rc::clone(self.worker));
         response.map(|()| ServedBody::Relay(Box::new(relay)))

@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn an_interim_answer_comes_before_the_answer_to_its_own_request_or_not_at_all() {
         let (line, interim) = begun();
-        let link = HeaderMap::from_iter([(LINK, HeaderValue::from_static("</a>"))]);
-        interim.send(StatusCode::EARLY_HINTS, &link);
+        let hints = HeaderMap::from_iter([(LINK, HeaderValue::from_static("</a>"))]);
+        interim.send(StatusCode::EARLY_HINTS, &hints);
         let mut out = BytesMut::new();
         line.end(&mut out);
         assert_eq!(out, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");

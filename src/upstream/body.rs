@@ -80,9 +80,9 @@ where
         body
     }
 
-    /// How the backend spelled the head of the answer; `None` in HTTP/2, where it cannot.
-    pub const fn spelling(&self) -> Option<&Spelling> {
-        self.spelling.as_ref()
+    /// How the backend spelled the head of the answer; `None` in HTTP/2, where there is one way, and once it was asked for.
+    pub const fn spelling(&mut self) -> Option<Spelling> {
+        self.spelling.take()
     }
 
     /// Leaves out what is left of the content; its connection is not used again.

@@ -186,7 +186,7 @@ where
         let sender = if is_http2 {
             Sender::Http2(http2::open(io, scheme, until).await?)
         } else {
-            Sender::Http1(Connection::new(io, until))
+            Sender::Http1(Box::new(Connection::new(io, until)))
         };
         Ok(Checkout { sender, reused: false })
     }

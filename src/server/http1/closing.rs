@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
-use super::link::{Link, Owed};
+use super::shared::{Owed, Shared};
 use crate::server::connection::Error;
 use crate::server::connections::{Exchange, Witness};
 use crate::server::line::Line;
@@ -21,19 +21,19 @@ const LINGER: Duration = Duration::from_secs(1);
 const MOST_LINGERING: usize = 1 << 20;
 
 /// Ends the connection behind an answer. The exchange is held meanwhile, for what is read now is no head.
-pub(super) async fn close(link: &Link, _exchange: Exchange) -> Result<(), Error> {
-    poll_fn(|cx| link.wire.borrow_mut().poll_shutdown(cx)).await?;
-    let sends_more = link.owed() != Owed::Nothing || !link.wire.borrow().input.is_empty();
+pub(super) async fn close(shared: &Shared, _exchange: Exchange) -> Result<(), Error> {
+    poll_fn(|cx| shared.wire.borrow_mut().poll_shutdown(cx)).await?;
+    let sends_more = shared.owed() != Owed::Nothing || !shared.wire.borrow().input.is_empty();
     if sends_more {
         let mut left = MOST_LINGERING;
         // Whether the consumer is done, gone or too slow, this is the end.
-        let _ = timeout(LINGER, poll_fn(|cx| poll_pass_over(link, &mut left, cx))).await;
+        let _ = timeout(LINGER, poll_fn(|cx| poll_pass_over(shared, &mut left, cx))).await;
     }
     Ok(())
 }
 
-fn poll_pass_over(link: &Link, left: &mut usize, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    let wire = &mut *link.wire.borrow_mut();
+fn poll_pass_over(shared: &Shared, left: &mut usize, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let wire = &mut *shared.wire.borrow_mut();
     loop {
         wire.input.clear();
         let count = ready!(wire.poll_fill(cx))?;
@@ -47,18 +47,18 @@ fn poll_pass_over(link: &Link, left: &mut usize, cx: &mut Context<'_>) -> Poll<i
 /// Gives the connection to whoever agreed on another protocol, with what was read of it. That ends with a drain: nobody could
 /// tell its end otherwise.
 pub(super) async fn carry(
-    link: &Rc<Link>,
+    shared: &Rc<Shared>,
     line: &Line,
     (exchange, witness): (Exchange, &Witness),
 ) -> Result<(), Error> {
-    let Some(tunnel) = line.tunnel() else { return close(link, exchange).await };
-    let mut tunnel = tunnel(Box::new(Taken(Rc::clone(link))));
+    let Some(tunnel) = line.tunnel() else { return close(shared, exchange).await };
+    let mut tunnel = tunnel(Box::new(Taken(Rc::clone(shared))));
     poll_fn(|cx| if witness.is_draining() { Poll::Ready(()) } else { tunnel.as_mut().poll(cx) }).await;
     Ok(())
 }
 
 /// A connection that HTTP has left.
-struct Taken(Rc<Link>);
+struct Taken(Rc<Shared>);
 
 impl AsyncRead for Taken {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -1,5 +1,7 @@
 //! The head of an answer in HTTP/1: what frames its content, and whether the connection goes on behind it.
 
+use std::fmt::Write;
+
 use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, response};
@@ -36,6 +38,7 @@ const NEVER_TRAILERS: [HeaderName; 21] = [
 
 /// What of a request matters to its answer.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that a request says or not")]
 pub(super) struct Asked {
     version: Version,
     is_head: bool,
@@ -69,12 +72,21 @@ impl Asked {
     }
 }
 
+/// What may come behind an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next request.
+    Next,
+    Nothing,
+    /// Another protocol.
+    Another,
+}
+
 /// How an answer goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) framing: Framing,
-    /// Another request may follow.
-    pub(super) persists: bool,
+    pub(super) after: After,
     /// A length that the head does not say yet.
     length: Option<u64>,
     /// What is still to be said in `Connection`.
@@ -86,7 +98,7 @@ impl Reply {
     /// To an answer whose content has `size` bytes, where that is known; `is_last` where the connection has to end.
     ///
     /// Takes out of the head what must not be said (RFC 9110, section 8.6; RFC 9112, section 6.1).
-    pub(super) fn new(asked: &Asked, head: &mut response::Parts, size: Option<u64>, is_last: bool) -> Self {
+    pub(super) fn new(asked: Asked, head: &mut response::Parts, size: Option<u64>, is_last: bool) -> Self {
         let mut said = Said::read(&head.headers);
         if said.has_coding {
             retain_headers(&mut head.headers, |name| *name != TRANSFER_ENCODING);
@@ -106,20 +118,25 @@ impl Reply {
             (None, None) => (Framing::UntilClose, None),
         };
         let persists = asked.persistent && !said.close && !is_last && framing != Framing::UntilClose;
-        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
         let connection = match asked.version {
-            _ if switches => None,
+            _ if status == StatusCode::SWITCHING_PROTOCOLS => None,
             Version::HTTP_11 => (!persists && !said.close).then_some("close"),
             _ => (persists && !said.keep_alive).then_some("keep-alive"),
         };
-        Self { framing, persists: persists && !switches, length, connection, has_date: said.has_date }
+        let after = match persists {
+            _ if status == StatusCode::SWITCHING_PROTOCOLS => After::Another,
+            true => After::Next,
+            false => After::Nothing,
+        };
+        Self { framing, after, length, connection, has_date: said.has_date }
     }
 
     /// Writes the whole head.
-    pub(super) fn write(self, out: &mut BytesMut, asked: &Asked, head: &response::Parts, spelling: Option<&Spelling>) {
+    pub(super) fn write(self, out: &mut BytesMut, asked: Asked, head: &response::Parts, spelling: Option<&Spelling>) {
         write_answer(out, asked.version, head.status, &head.headers, spelling);
         if let Some(length) = self.length {
-            write_line(out, CONTENT_LENGTH.as_str(), HeaderValue::from(length).as_bytes());
+            // Writing to memory cannot fail.
+            let _ = write!(out, "{CONTENT_LENGTH}: {length}\r\n");
         }
         if self.framing == Framing::Chunked {
             write_line(out, TRANSFER_ENCODING.as_str(), b"chunked");
@@ -136,6 +153,7 @@ impl Reply {
 
 /// What an answer's headers say that matters to its connection.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that a head says or not")]
 struct Said {
     has_length: bool,
     length: Option<u64>,

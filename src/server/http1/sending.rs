@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::{Body, Frame};
 
-use super::link::{Link, Owed};
-use super::reply::{self, Asked, Reply};
+use super::reply::{self, After, Asked, Reply};
+use super::shared::{Owed, Shared};
 use crate::server::connection::Error;
 use crate::server::line::Line;
 use crate::wire::{Encoder, Framing, Mismatch};
@@ -24,9 +24,7 @@ pub(super) struct Sending<B> {
     encoder: Encoder,
     is_empty: bool,
     trailers: bool,
-    pub(super) persists: bool,
-    /// Another protocol is spoken from here on.
-    pub(super) switches: bool,
+    pub(super) after: After,
     broken: Option<Error>,
 }
 
@@ -46,55 +44,54 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     /// Writes the head of an answer behind all interim ones, and no interim one after it.
-    pub(super) fn begin(link: &Link, line: &Line, asked: &Asked, answer: Response<B>, is_last: bool) -> Self {
+    pub(super) fn begin((shared, line): (&Shared, &Line), asked: Asked, answer: Response<B>, is_last: bool) -> Self {
         let (mut head, body) = answer.into_parts();
-        let wire = &mut *link.wire.borrow_mut();
+        let size = body.size_hint().exact();
+        let wire = &mut *shared.wire.borrow_mut();
         // What comes next of a consumer that was never told to go on is content, or the next request.
-        let is_last = is_last || std::mem::take(&mut wire.expects) || link.owed() == Owed::Lost;
-        let reply = Reply::new(asked, &mut head, body.size_hint().exact(), is_last);
+        let is_unclear = std::mem::take(&mut wire.expects) || shared.owed() == Owed::Lost;
+        let reply = Reply::new(asked, &mut head, size, is_last || is_unclear);
         let tail = wire.output.tail();
         let spelling = line.end(tail);
         reply.write(tail, asked, &head, spelling.as_ref());
-        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         Self {
-            body: (!switches).then_some(body),
+            body: (reply.after != After::Another).then_some(body),
             encoder: Encoder::new(reply.framing),
             is_empty: reply.framing == Framing::Empty,
             trailers: asked.trailers,
-            persists: reply.persists,
-            switches,
+            after: reply.after,
             broken: None,
         }
     }
 
     /// Writes the answer to its end. What is there when its content breaks off is written, and nothing that could be taken
     /// for its end.
-    pub(super) fn poll(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(super) fn poll(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            let held = self.poll_content(link, cx);
-            let flushed = link.wire.borrow_mut().poll_flush(cx)?;
+            let held = self.poll_content(shared, cx);
+            let flushed = shared.wire.borrow_mut().poll_flush(cx)?;
             match held {
                 Held::Over if flushed.is_ready() => return Poll::Ready(self.broken.take().map_or(Ok(()), Err)),
                 Held::ByConsumer if flushed.is_ready() => {}
                 _ => {
-                    link.watch(cx)?;
+                    shared.watch(cx)?;
                     return Poll::Pending;
                 }
             }
         }
     }
 
-    fn poll_content(&mut self, link: &Link, cx: &mut Context<'_>) -> Held {
+    fn poll_content(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Held {
         while let Some(body) = &mut self.body {
-            if link.wire.borrow().output.len() >= MOST_WAITING {
+            if shared.wire.borrow().output.len() >= MOST_WAITING {
                 return Held::ByConsumer;
             }
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else { return Held::ByContent };
             let is_over = frame.is_none() || body.is_end_stream();
             let written = match frame {
                 Some(Err(error)) => Err(error.into()),
-                Some(Ok(frame)) => self.write(frame, is_over, link).map_err(Error::from),
-                None => self.end(link).map_err(Error::from),
+                Some(Ok(frame)) => self.write(frame, is_over, shared).map_err(Error::from),
+                None => self.end(shared).map_err(Error::from),
             };
             if written.is_err() || is_over {
                 self.body = None;
@@ -105,11 +102,11 @@ where
     }
 
     /// One piece, and the end behind the last one.
-    fn write(&mut self, frame: Frame<Bytes>, is_last: bool, link: &Link) -> Result<(), Mismatch> {
+    fn write(&mut self, frame: Frame<Bytes>, is_last: bool, shared: &Shared) -> Result<(), Mismatch> {
         let frame = match frame.into_data() {
             Ok(data) => {
-                self.data(data, link)?;
-                return if is_last { self.end(link) } else { Ok(()) };
+                self.data(data, shared)?;
+                return if is_last { self.end(shared) } else { Ok(()) };
             }
             Err(frame) => frame,
         };
@@ -117,22 +114,22 @@ where
         match frame.into_trailers() {
             Ok(mut trailers) if self.trailers => {
                 reply::keep_trailers(&mut trailers);
-                self.encoder.trailers(&trailers, &mut link.wire.borrow_mut().output)
+                self.encoder.trailers(&trailers, &mut shared.wire.borrow_mut().output)
             }
-            _ => self.end(link),
+            _ => self.end(shared),
         }
     }
 
-    fn data(&mut self, data: Bytes, link: &Link) -> Result<(), Mismatch> {
+    fn data(&mut self, data: Bytes, shared: &Shared) -> Result<(), Mismatch> {
         if self.is_empty {
             // There is no place for it, and no need to wait for more.
             self.body = None;
             return Ok(());
         }
-        self.encoder.data(data, &mut link.wire.borrow_mut().output)
+        self.encoder.data(data, &mut shared.wire.borrow_mut().output)
     }
 
-    fn end(&mut self, link: &Link) -> Result<(), Mismatch> {
-        self.encoder.end(&mut link.wire.borrow_mut().output)
+    fn end(&mut self, shared: &Shared) -> Result<(), Mismatch> {
+        self.encoder.end(&mut shared.wire.borrow_mut().output)
     }
 }

@@ -73,9 +73,8 @@ impl<T: Stream + ?Sized> Wire<T> {
         match polled {
             Poll::Ready(Ok(0)) => self.ended = true,
             Poll::Ready(Ok(count)) if count == spare => self.room = MORE_ROOM,
-            Poll::Ready(_) => {}
             Poll::Pending if self.input.is_empty() => self.input = BytesMut::new(),
-            Poll::Pending => {}
+            _ => {}
         }
         polled
     }

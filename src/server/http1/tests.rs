@@ -213,11 +213,11 @@ fn interim_answers_come_before_their_answer() {
     test(async {
         let mut place = Place::serve(|_, line| {
             let interim = line.interim();
-            let link = HeaderMap::from_iter([(LINK, HeaderValue::from_static("</a>"))]);
+            let hints = HeaderMap::from_iter([(LINK, HeaderValue::from_static("</a>"))]);
             Box::pin(async move {
                 interim.send(StatusCode::PROCESSING, &HeaderMap::new());
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                interim.send(StatusCode::EARLY_HINTS, &link);
+                interim.send(StatusCode::EARLY_HINTS, &hints);
                 Ok(full("ok"))
             })
         });
@@ -387,7 +387,7 @@ fn an_idle_connection_is_small() {
     let (socket, _consumer) = duplex(1);
     let socket = Socket { pipe: socket, resets: Rc::default() };
     let life = speak(socket, BytesMut::new(), LIMITS, (service, peer), connections.open().witness());
-    let sizes = [size_of_val(&life), size_of::<Link<Observed>>(), size_of::<Line>()];
+    let sizes = [size_of_val(&life), size_of::<Shared<Observed>>(), size_of::<Line>()];
     assert!(sizes.iter().sum::<usize>() <= 1 << 10, "{sizes:?}");
 }
 

@@ -31,9 +31,8 @@ pub(in crate::upstream) struct Connection {
 }
 
 impl Connection {
-    pub(in crate::upstream) fn new(stream: Stream, until: Instant) -> Box<Self> {
-        let since = Instant::now();
-        Box::new(Self { stream, buffer: BytesMut::new(), seen: 0, room: FIRST_ROOM, since, until })
+    pub(in crate::upstream) fn new(stream: Stream, until: Instant) -> Self {
+        Self { stream, buffer: BytesMut::new(), seen: 0, room: FIRST_ROOM, since: Instant::now(), until }
     }
 
     /// Whether it can take another request at all, with what its last exchange left; `now` is when that ended.

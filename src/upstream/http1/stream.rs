@@ -122,11 +122,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            // Nothing is kept back there.
-            Self::Clear(_) => Poll::Ready(Ok(())),
-            _ => self.io().poll_flush(cx),
-        }
+        // TCP keeps nothing back.
+        if let Self::Secure(tls) = &mut *self { Pin::new(tls).poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -82,7 +82,7 @@ fn post(steps: &[Step]) -> Sending<Steps> {
 
 fn connection() -> (Box<Connection>, DuplexStream) {
     let (ours, theirs) = duplex(1 << 20);
-    (Connection::new(Stream::InMemory(ours), Instant::now() + Duration::from_secs(60)), theirs)
+    (Box::new(Connection::new(Stream::InMemory(ours), Instant::now() + Duration::from_secs(60))), theirs)
 }
 
 /// Runs it on a runtime whose clock stands still, and says so where it waits for something that never comes.

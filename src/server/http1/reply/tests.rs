@@ -17,7 +17,7 @@ fn get() -> Asked {
 }
 
 /// The head of an answer with these lines, without its last, empty one; and what it says of the rest.
-fn reply(asked: &Asked, status: u16, lines: &[(&'static str, &'static str)], size: Option<u64>) -> (String, Reply) {
+fn reply(asked: Asked, status: u16, lines: &[(&'static str, &'static str)], size: Option<u64>) -> (String, Reply) {
     let mut answer = http::Response::builder().status(status).header("date", "now");
     for (name, value) in lines {
         answer = answer.header(*name, *value);
@@ -56,7 +56,7 @@ fn content_is_framed_by_its_length_or_in_chunks_or_by_the_end() {
             Framing::Empty,
         ),
     ] {
-        let (written, reply) = reply(&asked, status, lines, size);
+        let (written, reply) = reply(asked, status, lines, size);
         assert_eq!((written.as_str(), reply.framing), (text, framing), "{asked:?} {status} {lines:?} {size:?}");
     }
 }
@@ -64,23 +64,26 @@ fn content_is_framed_by_its_length_or_in_chunks_or_by_the_end() {
 #[test]
 fn the_connection_ends_where_either_side_says_so_and_the_consumer_is_told() {
     let last = asked(Method::GET, Version::HTTP_11, &[], false);
-    let (written, answered) = reply(&last, 200, &[], Some(0));
-    assert_eq!((written.as_str(), answered.persists), ("HTTP/1.1 200 OK|content-length: 0|connection: close", false));
-    let (written, answered) = reply(&get(), 400, &[("connection", "x, Close")], Some(0));
+    let (written, answered) = reply(last, 200, &[], Some(0));
+    assert_eq!(
+        (written.as_str(), answered.after),
+        ("HTTP/1.1 200 OK|content-length: 0|connection: close", After::Nothing)
+    );
+    let (written, answered) = reply(get(), 400, &[("connection", "x, Close")], Some(0));
     let text = "HTTP/1.1 400 Bad Request|connection: x, Close|content-length: 0";
-    assert_eq!((written.as_str(), answered.persists), (text, false));
+    assert_eq!((written.as_str(), answered.after), (text, After::Nothing));
     let old = asked(Method::GET, Version::HTTP_10, &[], false);
-    assert_eq!(reply(&old, 200, &[], Some(0)).0, "HTTP/1.0 200 OK|content-length: 0");
+    assert_eq!(reply(old, 200, &[], Some(0)).0, "HTTP/1.0 200 OK|content-length: 0");
     let mut head = http::Response::new(()).into_parts().0;
-    let drained = Reply::new(&get(), &mut head, Some(0), true);
-    assert_eq!((drained.connection, drained.persists), (Some("close"), false));
+    let drained = Reply::new(get(), &mut head, Some(0), true);
+    assert_eq!((drained.connection, drained.after), (Some("close"), After::Nothing));
 }
 
 #[test]
 fn an_answer_without_a_date_gets_one() {
     let mut head = http::Response::new(()).into_parts().0;
     let mut out = BytesMut::new();
-    Reply::new(&get(), &mut head, Some(0), false).write(&mut out, &get(), &head, None);
+    Reply::new(get(), &mut head, Some(0), false).write(&mut out, get(), &head, None);
     let text = String::from_utf8(out.to_vec()).expect("text");
     assert!(text.contains("\r\ndate: ") && text.ends_with(" GMT\r\n\r\n"), "{text}");
 }

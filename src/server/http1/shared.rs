@@ -19,8 +19,11 @@ use crate::wire::{Decoded, Decoder, Fault, Framing, Parsed, take_request};
 /// Bytes of a request's content that are read and thrown away to keep its connection, where they are there already.
 const MOST_LEFT: usize = 64 << 10;
 
+/// A head, or why it is none.
+pub(super) type Head = Result<Parsed<request::Parts>, Fault>;
+
 /// One HTTP/1 connection.
-pub(super) struct Link<T: ?Sized = dyn Stream> {
+pub(super) struct Shared<T: ?Sized = dyn Stream> {
     /// Which request is under way; the content of another one is nobody's any more.
     turn: Cell<u64>,
     owed: Cell<Owed>,
@@ -42,10 +45,10 @@ pub(super) enum Owed {
     Lost,
 }
 
-impl Link {
+impl Shared {
     /// A connection of which `ahead` was read before.
     pub(super) fn new(stream: impl Stream + 'static, ahead: BytesMut) -> Rc<Self> {
-        Rc::new(Link {
+        Rc::new(Shared {
             turn: Cell::new(0),
             owed: Cell::new(Owed::Nothing),
             at_work: Cell::new(false),
@@ -76,11 +79,7 @@ impl Link {
     }
 
     /// The next head; `None` at the end of the connection. A head that is none is one for whoever refuses it.
-    pub(super) fn poll_head(
-        &self,
-        most: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Result<Parsed<request::Parts>, Fault>>>> {
+    pub(super) fn poll_head(&self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Head>>> {
         let wire = &mut *self.wire.borrow_mut();
         loop {
             if !wire.input.is_empty() {
@@ -108,7 +107,7 @@ impl Link {
             Some(_) => Owed::Content,
         };
         self.owed.set(owed);
-        (owed == Owed::Content).then(|| Upload { link: Rc::clone(self), turn: self.turn.get() })
+        (owed == Owed::Content).then(|| Upload { shared: Rc::clone(self), turn: self.turn.get() })
     }
 
     pub(super) fn owed(&self) -> Owed {
@@ -157,7 +156,7 @@ impl Link {
 
 /// Content of a request under way.
 pub struct Upload {
-    link: Rc<Link>,
+    shared: Rc<Shared>,
     turn: u64,
 }
 
@@ -165,7 +164,7 @@ impl Upload {
     /// Reads more of it, with the socket to wake whoever asks.
     pub(in crate::server) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
         match self.state() {
-            Some(Owed::Content) => self.link.poll_content(cx),
+            Some(Owed::Content) => self.shared.poll_content(cx),
             Some(Owed::Nothing) => Poll::Ready(None),
             Some(Owed::Lost) => Poll::Ready(Some(Err(Fault::Cut.into()))),
             Some(Owed::Unread) | None => Poll::Ready(Some(Err(ContentError::Answered))),
@@ -178,14 +177,14 @@ impl Upload {
 
     pub(in crate::server) fn size_hint(&self) -> SizeHint {
         match self.state() {
-            Some(Owed::Content) => self.link.wire.borrow().decoder.size_hint(),
+            Some(Owed::Content) => self.shared.wire.borrow().decoder.size_hint(),
             _ => SizeHint::with_exact(0),
         }
     }
 
     /// `None` once its request is answered.
     fn state(&self) -> Option<Owed> {
-        (self.link.turn.get() == self.turn).then(|| self.link.owed.get())
+        (self.shared.turn.get() == self.turn).then(|| self.shared.owed.get())
     }
 }
 
@@ -193,8 +192,8 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if self.state() == Some(Owed::Content) {
-            self.link.owed.set(Owed::Unread);
-            self.link.wake();
+            self.shared.owed.set(Owed::Unread);
+            self.shared.wake();
         }
     }
 }
