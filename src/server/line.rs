@@ -4,8 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
+use std::rc::Rc;
 
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Version};
@@ -28,7 +27,7 @@ pub type Tunnel = Box<dyn FnOnce(Box<dyn Duplex>) -> Pin<Box<dyn Future<Output =
 #[derive(Default)]
 pub struct Line {
     turn: Cell<u64>,
-    interim: Arc<Mutex<Waiting>>,
+    interim: Rc<RefCell<Waiting>>,
     tunnel: Cell<Option<Tunnel>>,
     asked: RefCell<Option<Spelling>>,
     answered: Cell<Option<Spelling>>,
@@ -37,7 +36,7 @@ pub struct Line {
 impl Line {
     /// Where interim answers to the request under way go.
     pub fn interim(&self) -> Interim {
-        Interim { waiting: Arc::clone(&self.interim), turn: self.turn.get() }
+        Interim { waiting: Rc::clone(&self.interim), turn: self.turn.get() }
     }
 
     /// Takes the connection over as soon as the answer, which has to be a 101, is on its way.
@@ -60,29 +59,21 @@ impl Line {
         self.turn.set(self.turn.get() + 1);
         *self.asked.borrow_mut() = spelling;
         self.answered.take();
-        waiting(&self.interim).turn = Some(self.turn.get());
+        self.interim.borrow_mut().turn = Some(self.turn.get());
     }
 
     /// The request has its answer: what interim ones wait come before it, and none after it. Says how it is spelled.
     pub(super) fn end(&self, out: &mut BytesMut) -> Option<Spelling> {
-        let mut waiting = waiting(&self.interim);
+        let mut waiting = self.interim.borrow_mut();
         waiting.turn = None;
         waiting.give(out);
         self.asked.take();
         self.answered.take()
     }
 
-    /// Whom to wake for interim answers.
-    pub(super) fn listen(&self, cx: &Context<'_>) {
-        let mut waiting = waiting(&self.interim);
-        if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            waiting.waker = Some(cx.waker().clone());
-        }
-    }
-
     /// Appends the interim answers that wait.
     pub(super) fn take_interim(&self, out: &mut BytesMut) {
-        waiting(&self.interim).give(out);
+        self.interim.borrow_mut().give(out);
     }
 
     pub(super) fn tunnel(&self) -> Option<Tunnel> {
@@ -93,7 +84,7 @@ impl Line {
 /// Interim answers to one request on their way to its consumer (RFC 9110, section 15.2).
 #[derive(Clone)]
 pub struct Interim {
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Rc<RefCell<Waiting>>,
     turn: u64,
 }
 
@@ -102,7 +93,6 @@ struct Waiting {
     bytes: BytesMut,
     /// The request that has no answer yet.
     turn: Option<u64>,
-    waker: Option<Waker>,
 }
 
 impl Waiting {
@@ -114,24 +104,16 @@ impl Waiting {
 }
 
 impl Interim {
-    /// Sends one, unless the request has its answer, or the consumer takes too long for those before it.
+    /// Sends one as soon as whoever answers the request waits for something, and before its answer; unless it has that
+    /// already, or the consumer takes too long for those before.
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
-        let mut waiting = waiting(&self.waiting);
+        let mut waiting = self.waiting.borrow_mut();
         if waiting.turn != Some(self.turn) || waiting.bytes.len() > MOST_WAITING {
             return;
         }
         write_answer(&mut waiting.bytes, Version::HTTP_11, status, headers, None);
         end_head(&mut waiting.bytes);
-        let waker = waiting.waker.take();
-        drop(waiting);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
-}
-
-fn waiting(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

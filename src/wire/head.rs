@@ -12,8 +12,10 @@ use httparse::{Header, ParserConfig, Status};
 use super::content::Framing;
 use super::{Fault, Spelling};
 
-/// Lines that a proxy adds to a head, about.
-const ADDED: usize = 5;
+/// Lines that a proxy adds to a request and to an answer, about. With room for them, names are hashed once; with more room than
+/// that, a head is no small allocation any more.
+const ADDED_TO_REQUEST: usize = 5;
+const ADDED_TO_ANSWER: usize = 2;
 /// Lines that a head may have; hyper's limit.
 const MOST_LINES: usize = 100;
 
@@ -52,6 +54,7 @@ pub fn take_request(
     parts.method = request.method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()).ok_or(Fault::Syntax)?;
     parts.uri = target(request.path.unwrap_or_default(), &head)?;
     parts.version = version(request.version);
+    parts.headers.reserve(request.headers.len() + ADDED_TO_REQUEST);
     let said = Said::read(request.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_request(parts.version)?;
     let persistent = said.is_persistent(parts.version);
@@ -79,6 +82,7 @@ pub fn take_answer(
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Fault::Syntax)?;
     parts.version = version(answer.version);
+    parts.headers.reserve(answer.headers.len() + ADDED_TO_ANSWER);
     let said = Said::read(answer.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_answer(&parts, asked)?;
     let persistent = said.is_persistent(parts.version) && framing != Framing::UntilClose;
@@ -115,9 +119,6 @@ fn take(buffer: &mut BytesMut, seen: &mut usize, most: usize, kind: Kind) -> Res
         // Empty lines before a message mean nothing (RFC 9112, section 2.2).
         while buffer.starts_with(b"\r\n") {
             buffer.advance(2);
-        }
-        if buffer[..] == b"\r"[..] {
-            return Ok(None);
         }
     }
     if buffer[..] == b"\r"[..] {
@@ -208,8 +209,6 @@ struct Said {
 impl Said {
     /// Reads all lines into a map.
     fn read(lines: &[Header<'_>], head: &Bytes, headers: &mut HeaderMap) -> Result<Self, Fault> {
-        // With room for what a proxy adds: to make it later is to hash every name once more.
-        headers.reserve(lines.len() + ADDED);
         let mut said = Self::default();
         for line in lines {
             let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Syntax)?;

@@ -77,16 +77,15 @@ pub fn end_head(out: &mut BytesMut) {
 }
 
 fn append(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
-/// About the bytes that header lines will have; to make room once.
+/// The bytes that header lines will have, or nearly; to make room once.
 fn size(headers: &HeaderMap) -> usize {
-    headers.len() * 48
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Finds the spelling of names that are asked for in the order of a map: by first mention, a name's lines one after another.

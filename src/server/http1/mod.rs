@@ -134,7 +134,6 @@ fn poll_answer<F, B>(
 where
     F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
 {
-    line.listen(cx);
     if let Poll::Ready(Ok(answer)) = Pin::new(answering).poll(cx) {
         return Poll::Ready(Ok(answer));
     }
