@@ -20,7 +20,7 @@ use crate::control::{Control, Files, OpenError};
 use crate::probing::{self, State, Step};
 use crate::proxy;
 use crate::server::{self, Listeners, Socket};
-use crate::store::{DataDir, DataDirError, Reader};
+use crate::store::{DataDir, Reader};
 use crate::study::{self, Feed, Study};
 use crate::telemetry::{Report, Totals};
 use hand_over::{Door, Predecessor};
@@ -32,7 +32,11 @@ pub use ports::SocketsFrom;
 /// Reports of workers that wait for the control plane; a worker that finds no room reports next time.
 const REPORTS: usize = 256;
 
-/// How long somebody may still read the ledger once it is to be closed.
+/// The disk has so long to open the door for a successor; the ledger has 5 s (see [`crate::store::Ledger::open`]), and former
+/// samples one.
+const DOOR_OPENS: Duration = Duration::from_secs(1);
+
+/// How long somebody may still read the ledger once it is to be closed, and the study write its last samples.
 const LAST_READ: Duration = Duration::from_secs(5);
 
 /// What cannot be started, and why.
@@ -44,10 +48,7 @@ pub enum StartError {
     /// A listener cannot be bound.
     #[error(transparent)]
     Bind(#[from] server::BindError),
-    /// Another process uses the data directory.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The ledger cannot be used.
+    /// The ledger cannot be used: for one, another process uses the data directory.
     #[error(transparent)]
     Ledger(#[from] crate::store::LedgerError),
     /// The supervisor opened a socket that nothing is said about.
@@ -120,8 +121,7 @@ impl App {
         let origin = Instant::now();
         let (files, deployment) = Files::open(config, rollout).map_err(StartError::Configuration)?;
         let (mut inherited, predecessor) = inherit(from, &deployment.data_dir).await?;
-        let data_dir = DataDir::open_or_go_on(&deployment.data_dir)?;
-        let door = open_door(&deployment.data_dir);
+        let data_dir = DataDir::at(&deployment.data_dir);
         let (console, desk) = console::open();
         let totals = Arc::new(Totals::default());
         let (reports, reported) = mpsc::channel(REPORTS);
@@ -129,6 +129,8 @@ impl App {
         let samples = data_dir.samples();
         let control = Control::open(files, data_dir, desk, Arc::clone(&totals), origin).await?;
         let (live, ledger) = (control.live(), control.ledger());
+        // The data directory is this process's, if anybody's.
+        let door = open_door(&deployment.data_dir).await;
         let (feed, study) = study::open(live.clone(), samples)?;
         let shared = shared(&live, origin, reports, &totals, feed);
         let deployment = Arc::clone(&live.load().deployment);
@@ -311,10 +313,11 @@ fn shared(
     Arc::new(proxy::Shared::new(live.clone(), origin, reports, conditions, lane, feed))
 }
 
-/// The thread ends between two exchanges, and writes its samples; nothing is left to do if it cannot be waited for.
+/// The thread ends between two exchanges, and writes its samples; nothing is left to do if it cannot be waited for, as on a
+/// disk that hangs.
 async fn end_study(study: Option<Study>) {
     if let Some(study) = study {
-        let _ = tokio::task::spawn_blocking(move || study.end()).await;
+        let _ = tokio::time::timeout(LAST_READ, tokio::task::spawn_blocking(move || study.end())).await;
     }
 }
 
@@ -329,8 +332,13 @@ fn applied(watched: WatchedPaths, limits: Weak<proxy::Shared>) -> impl Fn(&Files
 }
 
 /// Without it the process runs as well, and can only be restarted.
-fn open_door(data_dir: &Path) -> Option<Door> {
-    let opened = Door::open(data_dir);
+async fn open_door(data_dir: &Path) -> Option<Door> {
+    let data_dir = data_dir.to_owned();
+    let opening = tokio::task::spawn_blocking(move || Door::open(&data_dir));
+    let opened = match tokio::time::timeout(DOOR_OPENS, opening).await {
+        Ok(opened) => opened.map_err(std::io::Error::other).flatten(),
+        Err(elapsed) => Err(elapsed.into()),
+    };
     opened.inspect_err(|error| tracing::warn!(%error, "no other process can take over from this one")).ok()
 }
 

@@ -47,7 +47,7 @@ fn path(data_dir: &Path) -> PathBuf {
 pub(super) struct Door(UnixListener);
 
 impl Door {
-    /// Opens it; the data directory must be this process's.
+    /// Opens it; the data directory must be this process's. Waits for the disk.
     pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
         let path = path(data_dir);
         match fs::remove_file(&path) {
@@ -130,7 +130,7 @@ pub(super) struct Predecessor(BufReader<UnixStream>);
 impl Predecessor {
     /// Asks the process that uses a data directory for its place; `None` where there is none. Its ledger is free then.
     pub(super) async fn ask(data_dir: &Path) -> io::Result<Option<(Self, Vec<Socket>)>> {
-        let mut stream = match UnixStream::connect(path(data_dir)).await {
+        let mut stream = match connect(path(data_dir)).await {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 return Ok(None);
             }
@@ -164,6 +164,14 @@ impl Predecessor {
         });
         Ok(())
     }
+}
+
+/// To look up a path is to wait for the disk that it is on.
+async fn connect(path: PathBuf) -> io::Result<UnixStream> {
+    let connecting = tokio::task::spawn_blocking(move || std::os::unix::net::UnixStream::connect(path));
+    let stream = timeout(AT_ONCE, connecting).await?.map_err(io::Error::other)??;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
 }
 
 async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {

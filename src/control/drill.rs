@@ -2,7 +2,9 @@
 //! that it spoiled counts for nothing afterwards.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::migration::Migration;
 use crate::config::Drill;
@@ -35,7 +37,7 @@ impl Running {
     pub(super) fn begin(order: &DrillOrder, id: u64) -> Self {
         let begun = Instant::now();
         Self {
-            drill: Arc::new(Drill::new(order.fault, order.share, order.struck, begun + order.lasts)),
+            drill: Arc::new(Drill::new(order.fault, order.share, order.struck, (begun + order.lasts).into_std())),
             begun,
             status: DrillStatus {
                 id,
@@ -76,7 +78,7 @@ impl Running {
 
     /// Ends it when its time is over, or nothing more can be learned; says whether that was now.
     pub(super) fn end_if_due(&mut self) -> bool {
-        let is_due = Instant::now() >= self.drill.until || self.status.restored_s.is_some();
+        let is_due = Instant::now().into_std() >= self.drill.until || self.status.restored_s.is_some();
         is_due && !std::mem::replace(&mut self.status.is_over, true)
     }
 

@@ -20,14 +20,17 @@ impl Control {
         let moment = self.moment();
         let Now { tick: now, unix_s } = moment;
         let mut old = std::mem::take(&mut self.migrations);
-        let mut edits = Vec::new();
+        let (mut edits, mut began) = (Vec::new(), Vec::new());
         let dependencies: Vec<Arc<Dependency>> = self.files.deployment().dependencies.clone();
         for dependency in dependencies {
             let rollout = self.files.rollouts().entries.get(&dependency.name).cloned();
             let known = old.iter().position(|it| it.name() == dependency.name).map(|at| old.swap_remove(at));
             let (migration, events) = if let Some(mut known) = known {
-                let before = known.in_force();
+                let (before, was_judged) = (known.in_force(), known.judge().is_some());
                 let events = known.edit(dependency, rollout, now, unix_s);
+                if !was_judged && known.judge().is_some() {
+                    began.push(self.migrations.len());
+                }
                 known.hold_back(before, self.outbox.next());
                 (known, events)
             } else {
@@ -49,6 +52,7 @@ impl Control {
             self.recorder.begin(config);
         } else {
             self.recorder.put(&Record::Edit(config));
+            self.record_levels(moment, &began);
         }
         edits
     }

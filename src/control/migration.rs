@@ -15,6 +15,7 @@ use crate::console::{Event, Verb, VerdictStatus};
 use crate::gate::{
     self, Counts, Judge, Kind, Ladder, Reaction, Reason, Restart, SavedEvidence, Settings, Touched, Verdict,
 };
+use crate::hit_rate::Tallied;
 use crate::outcome::Cause;
 use crate::percent::Percent;
 use crate::stage::{Phase, Stage};
@@ -30,7 +31,7 @@ pub(super) struct Migration {
     rollout: Option<Arc<Rollout>>,
     ladder: Ladder,
     /// In the stages that are judged.
-    judge: Option<Judge>,
+    pub(super) judge: Option<Judge>,
     /// What was reported since the last tick, by route and start.
     seen: BTreeMap<(usize, u64), Counts>,
     /// Why V2 gave fallbacks, as was reported since the last tick.
@@ -45,6 +46,8 @@ pub(super) struct Migration {
     drill: Option<Running>,
     /// Events of steps up that have happened, and are not counted yet.
     happened: Vec<Event>,
+    /// V1's answers while nothing is mirrored, about the last of them; once something is, as it was before.
+    pub(super) v1_alone: Tallied,
 }
 
 /// A step up that the evidence supports, and that is not in force before it is recorded.
@@ -64,6 +67,8 @@ pub(super) struct SavedMigration {
     /// Of the rollout entry that the ladder is for; 0: none.
     entry: u64,
     evidence: Option<SavedEvidence>,
+    #[serde(default)]
+    v1_alone: Tallied,
 }
 
 impl SavedMigration {
@@ -129,6 +134,7 @@ impl Migration {
             cap: None,
             drill: None,
             happened: Vec::new(),
+            v1_alone: saved.map(|saved| saved.v1_alone).unwrap_or_default(),
         };
         migration.judge = migration.new_judge(evidence, now);
         migration.instruct(&reaction, now);
@@ -140,8 +146,20 @@ impl Migration {
         SavedMigration {
             ladder: self.rise.as_ref().map_or(&self.ladder, |rise| &rise.ladder).clone(),
             entry: self.rollout.as_ref().map_or(0, |rollout| rollout.hash),
-            evidence: self.judge.as_ref().map(Judge::save),
+            evidence: self.evidence(),
+            v1_alone: self.v1_alone,
         }
+    }
+
+    /// What is evidence for the next process as well: nothing of what a drill spoils, however this one ends.
+    fn evidence(&self) -> Option<SavedEvidence> {
+        let judge = self.judge.as_ref()?;
+        if self.drill.as_ref().is_none_or(|drill| drill.in_force().is_none()) {
+            return Some(judge.save());
+        }
+        let mut afterwards = judge.clone();
+        afterwards.restart(Restart::Again, 0);
+        Some(afterwards.save())
     }
 
     pub(super) fn name(&self) -> &str {
@@ -167,7 +185,7 @@ impl Migration {
     /// What requests go by.
     pub(super) fn plan(&self) -> config::Plan {
         config::Plan {
-            rollout: self.rollout.clone(),
+            rollout: self.mirrored(),
             allowed: self.ladder.allowed(),
             effective: self.in_force(),
             drill: self.drill.as_ref().and_then(Running::in_force),
@@ -201,7 +219,9 @@ impl Migration {
     /// Evidence that a worker reported; judged with the next tick. What an older configuration's routes saw is not evidence
     /// for this one's.
     pub(super) fn observe(&mut self, report: &Report) {
-        let Some(judge) = &self.judge else { return };
+        let Some(judge) = &self.judge else {
+            return report.tally.cohorts().iter().for_each(|(_, counts)| self.count_v1_alone(counts));
+        };
         if judge.route_name(report.route.index) == Some(&report.route.route) {
             let mut failed = report.tally.cohorts().iter().filter(|(_, counts)| counts.fallback > 0);
             let is_of_epoch = failed.all(|(start, _)| judge.is_of_epoch(*start));
@@ -380,6 +400,7 @@ impl Migration {
             judge
         };
         judge.set_bake(self.ladder.bake_s());
+        judge.watch_v1_against(self.v1_alone, now);
         Some(judge)
     }
 }

@@ -9,6 +9,7 @@ mod fit;
 mod journal;
 mod migration;
 mod minutes;
+mod mirror;
 mod outbox;
 mod plane;
 mod preview;

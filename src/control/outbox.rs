@@ -124,6 +124,11 @@ impl Outbox {
         self.is_urgent = true;
     }
 
+    /// There will be no other time: what failed before is tried at once.
+    pub(super) const fn hurry(&mut self) {
+        (self.is_urgent, self.retry_at) = (true, None);
+    }
+
     /// The number of the batch that what is put in now belongs to.
     pub(super) const fn next(&self) -> u64 {
         self.number + 1

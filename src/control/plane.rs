@@ -184,13 +184,13 @@ impl Control {
     }
 
     /// The last state goes to the disk, and who waits for an answer gets it.
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         self.show();
         let names: Vec<&str> = self.migrations.iter().map(Migration::name).collect();
         for minute in self.minutes.take_rest(&names) {
             self.outbox.minute(minute);
         }
-        self.outbox.urge();
+        self.outbox.hurry();
         let last = self.outbox.next();
         let everything = async {
             loop {
@@ -313,9 +313,13 @@ impl Control {
     /// A step down is in force before it is saved, a step up is saved before it is in force: whenever the process dies, what
     /// the next one allows was allowed by this one.
     fn judge(&mut self, index: usize, now: Now, may_rise: bool) {
+        let rested = self.migrations[index].rests();
         let outcome = self.migrations[index].tick(now.tick, now.unix_s, may_rise);
         if let Some(verdict) = outcome.verdict {
             self.count_verdict(index, &verdict);
+        }
+        if rested != self.migrations[index].rests() {
+            self.publish();
         }
         if outcome.events.is_empty() {
             return;

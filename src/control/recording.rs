@@ -9,6 +9,7 @@ use super::migration::SavedMigration;
 use crate::config::Dependency;
 use crate::console::Verb;
 use crate::gate::Counts;
+use crate::hit_rate::Tallied;
 use crate::outcome::Cause;
 
 /// The counts of requests of one route that started in the same tick.
@@ -81,6 +82,8 @@ pub(super) enum Record {
     Fell(usize),
     /// The evidence of a dependency begins anew, after a drill.
     Forgotten(Now, usize),
+    /// Mirroring began: against which counts a dependency's V1 is watched.
+    Watched(Now, usize, Tallied),
     /// What a dependency's judge said: a change, as JSON.
     Verdict(usize, String),
 }
@@ -95,6 +98,7 @@ const FELL: u8 = 7;
 const VERDICT: u8 = 8;
 const FORGOTTEN: u8 = 9;
 const BLAME: u8 = 10;
+const WATCHED: u8 = 11;
 
 /// Appends a record; `last` is the time of the last tick.
 pub(super) fn write(record: &Record, last: &mut Now, to: &mut Vec<u8>) {
@@ -126,6 +130,13 @@ pub(super) fn write(record: &Record, last: &mut Now, to: &mut Vec<u8>) {
             to.push(if matches!(record, Record::Risen(..)) { RISEN } else { FORGOTTEN });
             time(*now, last, to);
             number(*dependency as u64, to);
+        }
+        Record::Watched(now, dependency, Tallied { rich, fallback }) => {
+            to.push(WATCHED);
+            time(*now, last, to);
+            for count in [*dependency as u64, *rich, *fallback] {
+                number(count, to);
+            }
         }
         Record::Fell(dependency) => {
             to.push(FELL);
@@ -294,6 +305,12 @@ impl Iterator for Records<'_> {
             }
             RISEN => Record::Risen(self.time()?, self.index()?),
             FORGOTTEN => Record::Forgotten(self.time()?, self.index()?),
+            WATCHED => {
+                let (now, dependency) = (self.time()?, self.index()?);
+                // More than was ever counted makes no sense.
+                let mut count = || Some(u64::from(u32::try_from(self.number()?).ok()?));
+                Record::Watched(now, dependency, Tallied { rich: count()?, fallback: count()? })
+            }
             BLAME => {
                 let (dependency, route, cause) = (self.index()?, self.index()?, self.byte()?);
                 let cause = *Cause::ALL.get(usize::from(cause))?;

@@ -156,6 +156,11 @@ impl<'a> Replay<'a> {
                     it.migration.landed(u64::MAX, now.tick);
                 }
             }
+            Record::Watched(now, index, alone) => {
+                if let Some(it) = self.dependencies.get_mut(*index) {
+                    it.migration.watch_v1(*alone, now.tick);
+                }
+            }
             Record::Forgotten(now, index) => {
                 if let Some(it) = self.dependencies.get_mut(*index) {
                     it.migration.forget_evidence(now.tick);

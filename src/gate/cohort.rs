@@ -7,7 +7,7 @@
 use super::counts::Counts;
 
 /// Longest ring. Deadlines of more ticks share buckets: 27 of them keep a route under 2 KiB.
-const MOST_BUCKETS: u64 = 27;
+const MOST_BUCKETS: u32 = 27;
 
 /// A ring of buckets from the oldest incomplete one to the running one.
 ///
@@ -15,9 +15,10 @@ const MOST_BUCKETS: u64 = 27;
 /// Buckets are numbered from the beginning of time: tick / width.
 #[derive(Debug, Clone)]
 pub(super) struct Cohorts {
+    /// In units of 2^`shift` requests.
     buckets: Box<[Counts]>,
-    /// Ticks per bucket.
-    width: u32,
+    /// Not 0 while a bucket has more than four billion requests: they keep their shares.
+    shift: u32,
     /// Ticks after which a pending request is a fallback.
     deadline: u32,
     /// Nothing that started before this tick belongs to the epoch.
@@ -45,14 +46,13 @@ pub(super) struct Finished {
 
 impl Cohorts {
     pub(super) fn new(deadline_ticks: u64, now: u64) -> Self {
-        let deadline = deadline_ticks.max(1);
-        let width = deadline.div_ceil(MOST_BUCKETS - 2);
-        let len = deadline.div_ceil(width) + 2;
+        // A deadline is at most some days, in tenths of a second.
+        let deadline = u32::try_from(deadline_ticks.max(1)).unwrap_or(u32::MAX);
+        let len = deadline.div_ceil(width(deadline)) + 2;
         let mut ring = Self {
             buckets: vec![Counts::default(); len as usize].into(),
-            // A deadline is at most some days, in tenths of a second.
-            width: u32::try_from(width).unwrap_or(u32::MAX),
-            deadline: u32::try_from(deadline).unwrap_or(u32::MAX),
+            shift: 0,
+            deadline,
             epoch: 0,
             now: 0,
             v2_from: 0,
@@ -66,6 +66,7 @@ impl Cohorts {
     /// A new epoch: requests that started before `now` never count.
     pub(super) fn clear(&mut self, now: u64) {
         self.buckets.fill(Counts::default());
+        self.shift = 0;
         self.epoch = now;
         self.now = now;
         self.v2_from = now / self.width();
@@ -75,7 +76,7 @@ impl Cohorts {
 
     /// Ticks per bucket.
     pub(super) fn width(&self) -> u64 {
-        self.width.into()
+        width(self.deadline).into()
     }
 
     /// The bucket of the running tick.
@@ -99,10 +100,28 @@ impl Cohorts {
     }
 
     fn put(&mut self, bucket: u64, counts: &Counts) {
-        if !counts.is_empty() {
-            self.slot(bucket).add(counts);
-            self.end = self.end.max(bucket + 1);
+        if counts.is_empty() {
+            return;
         }
+        let sum = loop {
+            match self.slot(bucket).plus(&counts.shifted(self.shift)) {
+                Some(sum) => break sum,
+                None => self.shrink(),
+            }
+        };
+        *self.slot(bucket) = sum;
+        self.end = self.end.max(bucket + 1);
+    }
+
+    /// Makes room for more than a count can hold.
+    fn shrink(&mut self) {
+        self.shift += 1;
+        self.buckets.iter_mut().for_each(|bucket| *bucket = bucket.halved());
+    }
+
+    /// A count of a bucket as a number of requests.
+    pub(super) fn in_full(&self, count: u64) -> u64 {
+        count << self.shift
     }
 
     fn slot(&mut self, bucket: u64) -> &mut Counts {
@@ -130,15 +149,16 @@ impl Cohorts {
     pub(super) fn next_v2(&mut self) -> Option<Finished> {
         while self.v2_from < self.running().min(self.end) {
             let bucket = self.v2_from;
-            let Counts { rich, fallback, .. } = *self.at(bucket);
-            let expired = self.at(bucket).pending();
+            let counts = *self.at(bucket);
+            let [rich, fallback, expired] =
+                [counts.rich.into(), counts.fallback.into(), counts.pending()].map(|count| self.in_full(count));
             if expired > 0 && !self.is_due(bucket) {
                 return None;
             }
             self.v2_from += 1;
-            let fallback = u64::from(fallback) + expired;
-            if u64::from(rich) + fallback > 0 {
-                return Some(Finished { bucket, rich: rich.into(), fallback, expired });
+            let fallback = fallback + expired;
+            if rich + fallback > 0 {
+                return Some(Finished { bucket, rich, fallback, expired });
             }
         }
         None
@@ -167,6 +187,7 @@ impl Cohorts {
         if self.pairs_from >= self.end {
             self.pairs_from = self.pairs_from.max(self.running());
             self.v2_from = self.pairs_from;
+            self.shift = 0;
         }
     }
 
@@ -178,7 +199,7 @@ impl Cohorts {
         (bucket + 1) * self.width() + u64::from(self.deadline)
     }
 
-    /// Buckets whose V2 outcomes are not final, oldest first.
+    /// Buckets whose V2 outcomes are not final, oldest first; their counts are not [in full](Self::in_full).
     pub(super) fn unfinished_v2(&self) -> impl Iterator<Item = (u64, &Counts)> {
         (self.v2_from..self.end).map(|bucket| (bucket, self.at(bucket)))
     }
@@ -200,6 +221,11 @@ impl Cohorts {
         let pairs = (self.pairs_from < self.end).then(|| self.due_at(self.pairs_from));
         [running_ends, v2, pairs].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
+}
+
+/// Ticks per bucket with this deadline.
+const fn width(deadline: u32) -> u32 {
+    deadline.div_ceil(MOST_BUCKETS - 2)
 }
 
 #[cfg(test)]

@@ -70,20 +70,58 @@ impl Counts {
 
     /// Adds; a count that would pass `u32::MAX` stays there (four billion in one tick).
     pub fn add(&mut self, more: &Self) {
-        for (mine, more) in [
-            (&mut self.started, more.started),
-            (&mut self.rich, more.rich),
-            (&mut self.fallback, more.fallback),
-            (&mut self.withdrawn, more.withdrawn),
-            (&mut self.v1_rich, more.v1_rich),
-            (&mut self.v1_fallback, more.v1_fallback),
-            (&mut self.v2_better, more.v2_better),
-            (&mut self.concordant, more.concordant),
-            (&mut self.v2_worse, more.v2_worse),
-            (&mut self.shed, more.shed),
-        ] {
+        for (mine, more) in self.cells().into_iter().zip(more.values()) {
             *mine = mine.saturating_add(more);
         }
+    }
+
+    /// The sum; `None` where a count would pass `u32::MAX`.
+    pub(super) fn plus(mut self, more: &Self) -> Option<Self> {
+        let mut overflows = false;
+        for (mine, more) in self.cells().into_iter().zip(more.values()) {
+            let (sum, overflow) = mine.overflowing_add(more);
+            *mine = sum;
+            overflows |= overflow;
+        }
+        (!overflows).then_some(self)
+    }
+
+    /// In units of 2^`shift` requests.
+    pub(super) fn shifted(mut self, shift: u32) -> Self {
+        if shift > 0 {
+            self.cells().into_iter().for_each(|cell| *cell = cell.checked_shr(shift).unwrap_or(0));
+        }
+        self
+    }
+
+    /// The same shares of half as many requests. What is not pending does not become it by rounding.
+    pub(super) fn halved(&self) -> Self {
+        let half = self.shifted(1);
+        let pending = (self.pending() / 2) as u32;
+        let is_whole = u64::from(self.started) >= self.scored() + u64::from(self.withdrawn);
+        let started = if is_whole { half.rich + half.fallback + half.withdrawn + pending } else { half.started };
+        Self { started, ..half }
+    }
+
+    const fn cells(&mut self) -> [&mut u32; 10] {
+        [
+            &mut self.started,
+            &mut self.rich,
+            &mut self.fallback,
+            &mut self.withdrawn,
+            &mut self.v1_rich,
+            &mut self.v1_fallback,
+            &mut self.v2_better,
+            &mut self.concordant,
+            &mut self.v2_worse,
+            &mut self.shed,
+        ]
+    }
+
+    const fn values(&self) -> [u32; 10] {
+        let Self { started, rich, fallback, withdrawn, v1_rich, v1_fallback, v2_better, concordant, v2_worse, shed } =
+            *self;
+        [started, rich, fallback, withdrawn, v1_rich, v1_fallback, v2_better, concordant, v2_worse, shed]
     }
 }
 

@@ -9,7 +9,6 @@ use super::counts::{Counts, Sums};
 use super::evidence::Evidence;
 use super::interval::{Interval, interval};
 use super::mirror::Mirror;
-use super::params::Params;
 use super::reading::Reading;
 use super::reason::{Kind, Reason, Scope};
 use super::route::Route;
@@ -259,11 +258,18 @@ impl Judge {
         self.next = 0;
     }
 
-    /// V1's counts from before mirroring began; from now on V1 is watched for falling below that level.
+    /// V1's counts from before mirroring began; from now on V1 is watched for falling below that level, whatever epoch it is.
     /// Without samples: not watched.
     pub fn watch_v1_against(&mut self, before: Tallied, now: u64) {
-        let Params { confidence, .. } = self.settings.params;
-        self.mirror = Mirror::new(before, confidence, self.settings.v1_warn_every_s, self.total(), now);
+        let mut seen = Sums::default();
+        self.routes.iter().for_each(|route| seen.add(route.known()));
+        self.mirror = Mirror::new(before, &self.settings, seen, now.max(self.now));
+        self.next = 0;
+    }
+
+    /// Mirroring hurts V1: it should rest.
+    pub fn mirror_hurts_v1(&self) -> bool {
+        self.mirror.as_ref().is_some_and(|mirror| mirror.hurts(self.now))
     }
 
     fn total(&self) -> Sums {
@@ -299,7 +305,7 @@ impl Judge {
             elapsed_s: self.elapsed_s(),
             is_silent: self.last_outcome.is_none_or(|at| self.now - at > self.stale_ticks()),
             replicas_missing: self.replicas_missing,
-            mirror_hurts_v1: self.mirror.as_ref().is_some_and(Mirror::hurts),
+            mirror_hurts_v1: self.mirror_hurts_v1(),
         };
         let (reason, scope) = view.decide();
         let evidence = match scope {
@@ -372,7 +378,8 @@ impl Judge {
         let stale = self.last_outcome.map_or(u64::MAX, |at| at + self.stale_ticks() + 1);
         let baked = self.epoch + self.settings.ticks(self.settings.bake_s);
         let [stale, baked] = [stale, baked].map(|at| if at > self.now { at } else { u64::MAX });
-        routes.min(stale).min(baked).min(self.next_pooling())
+        let rested = self.mirror.as_ref().map_or(u64::MAX, |mirror| mirror.due(self.now));
+        routes.min(stale).min(baked).min(rested).min(self.next_pooling())
     }
 
     /// When the next route turns out to be too quiet to be waited for.

@@ -4,6 +4,7 @@ use super::bets::{Bets, Weighed};
 use super::counts::Sums;
 use super::detector::{Detector, Watch};
 use super::interval::interval;
+use super::settings::Settings;
 use crate::hit_rate::Tallied;
 
 /// Watches V1, all routes together, for a fall below its own level from before mirroring began.
@@ -14,21 +15,31 @@ pub(super) struct Mirror {
     /// V1's counts up to here are in the detector.
     seen: Sums,
     clock: u64,
-    hurts: bool,
+    /// Ticks for which V1 is left alone after an alarm.
+    rest: u64,
+    /// V1 is left alone before this tick.
+    hurts_until: u64,
 }
 
 impl Mirror {
-    /// `None` without samples: then there is no level to compare with. One false alarm in `every_s` seconds.
-    pub(super) fn new(before: Tallied, confidence: f64, every_s: f64, seen: Sums, now: u64) -> Option<Self> {
+    /// `None` without samples: then there is no level to compare with.
+    pub(super) fn new(before: Tallied, settings: &Settings, seen: Sums, now: u64) -> Option<Self> {
         before.hit_rate()?;
-        let lo = interval(before.rich, before.fallback, 1.0, confidence).lo;
-        let watch = Watch::new(Bets::below(lo.clamp(1e-6, 1.0 - 1e-6)), every_s);
-        Some(Self { watch, detector: Detector::start(&watch), seen, clock: now, hurts: false })
+        let lo = interval(before.rich, before.fallback, 1.0, settings.params.confidence).lo;
+        let level = lo - settings.mirror_tolerance;
+        let watch = Watch::new(Bets::below(level.clamp(1e-6, 1.0 - 1e-6)), settings.v1_warn_every_s);
+        let rest = settings.ticks(settings.mirror_rest_s);
+        Some(Self { watch, detector: Detector::start(&watch), seen, clock: now, rest, hurts_until: 0 })
     }
 
-    /// V1 is below its level.
-    pub(super) fn hurts(&self) -> bool {
-        self.hurts
+    /// V1 is below its level, or was not long ago.
+    pub(super) fn hurts(&self, now: u64) -> bool {
+        now < self.hurts_until
+    }
+
+    /// The tick at which V1 may be mirrored again, if nothing else is heard of it; `u64::MAX`: it may be now.
+    pub(super) fn due(&self, now: u64) -> u64 {
+        if self.hurts(now) { self.hurts_until } else { u64::MAX }
     }
 
     /// An epoch begins: sums start from zero again.
@@ -48,6 +59,13 @@ impl Mirror {
         self.clock = now;
         let growth = self.watch.bets.growth(Weighed::outcomes(rich, fallback, 1.0));
         let level = self.detector.step(&self.watch, dt, &growth, &growth.map(f64::exp));
-        self.hurts = level >= self.watch.alarm_s;
+        // Without a rest it ends with the first look at which V1 is well.
+        let is_low = level >= self.watch.alarm_s;
+        self.hurts_until = match self.rest {
+            0 if is_low => u64::MAX,
+            0 => 0,
+            rest if is_low => now + rest,
+            _ => self.hurts_until,
+        };
     }
 }

@@ -96,6 +96,11 @@ impl Route {
         counted.scored() > 0
     }
 
+    /// Everything known in this epoch.
+    pub(super) fn known(&self) -> &Sums {
+        &self.known
+    }
+
     /// V2's known outcomes in this epoch.
     pub(super) fn samples(&self) -> u64 {
         self.known.samples()
@@ -159,7 +164,7 @@ impl Route {
         let mut scratch = self.detectors;
         let mut pending = 0;
         for (bucket, counts) in self.cohorts.unfinished_v2() {
-            pending += counts.pending();
+            pending += self.cohorts.in_full(counts.pending());
             if counts.scored() > 0 {
                 let rich = u64::from(counts.rich) + counts.pending();
                 let seen = Weighed::outcomes(rich, counts.fallback.into(), phi);

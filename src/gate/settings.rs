@@ -21,6 +21,10 @@ pub struct Settings {
     pub warn_every_s: f64,
     /// V1 is blamed at one false alarm in so many seconds.
     pub v1_warn_every_s: f64,
+    /// V1 may fall this much below its level from before mirroring began.
+    pub mirror_tolerance: f64,
+    /// For so long V1 is left alone once mirroring hurt it; 0: until it is well.
+    pub mirror_rest_s: f64,
 }
 
 impl Settings {
@@ -57,6 +61,10 @@ impl From<&Params> for Settings {
             min_blocks: 12,
             warn_every_s: 600.0,
             v1_warn_every_s: 3600.0,
+            // Hit rates wander over a day; what matters between V1 and V2 matters here.
+            mirror_tolerance: params.margin,
+            // Without its mirror V1 is well at once: it would be hurt again every few seconds.
+            mirror_rest_s: 600.0,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The data directory; nobody else can open it until it is dropped, or its process ends in whatever way.
+/// The data directory. Once its [ledger](super::Ledger) is open nobody else can use it, until that is dropped or the process
+/// ends in whatever way.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -37,31 +38,8 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Opens the directory, and makes it where it is absent.
-    ///
-    /// # Errors
-    /// As [`DataDirError`] tells.
-    pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let data_dir = Self::unheld(path);
-        data_dir.lock.take()?;
-        Ok(data_dir)
-    }
-
-    /// The same, but goes on without a directory that is unusable at present: the ledger takes it when it can.
-    ///
-    /// # Errors
-    /// [`DataDirError::InUse`]
-    pub fn open_or_go_on(path: &Path) -> Result<Self, DataDirError> {
-        match Self::open(path) {
-            Err(error @ DataDirError::Open { .. }) => {
-                tracing::error!("{}", described(&error));
-                Ok(Self::unheld(path))
-            }
-            opened => opened,
-        }
-    }
-
-    fn unheld(path: &Path) -> Self {
+    /// Names it. The disk is not touched, since it may not answer: whoever writes there makes and locks it first.
+    pub fn at(path: &Path) -> Self {
         let lock = Lock { folder: path.to_owned(), held: Mutex::new(None) };
         Self { path: path.to_owned(), lock: Arc::new(lock) }
     }
@@ -98,7 +76,8 @@ pub(super) fn described(error: &DataDirError) -> String {
 }
 
 impl Lock {
-    /// Makes the directory where it is absent, and takes the lock where it is not held yet.
+    /// Makes the directory where it is absent, and takes the lock where it is not held yet. Waits for the disk, for ever if
+    /// need be.
     ///
     /// # Errors
     /// As [`DataDirError`] tells.
@@ -130,21 +109,21 @@ mod tests {
     fn belongs_to_one_process_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("deep/data");
-        let first = DataDir::open(&path).expect("nobody has it");
-        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
+        let first = DataDir::at(&path);
+        first.lock().take().expect("nobody has it");
+        assert!(matches!(DataDir::at(&path).lock().take(), Err(DataDirError::InUse(_))));
         drop(first);
-        DataDir::open(&path).expect("nobody has it any more");
+        DataDir::at(&path).lock().take().expect("nobody has it any more");
     }
 
     #[test]
-    fn goes_on_without_a_directory_that_cannot_be_used_until_it_can() {
+    fn is_taken_once_it_can_be() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("data");
         fs::write(&path, "in the way").expect("the folder is writable");
-        let data_dir = DataDir::open_or_go_on(&path).expect("nobody has it");
+        let data_dir = DataDir::at(&path);
         data_dir.lock().take().expect_err("a file is no directory");
         fs::remove_file(&path).expect("the folder is writable");
         data_dir.lock().take().expect("now it is free");
-        assert!(matches!(DataDir::open_or_go_on(&path), Err(DataDirError::InUse(_))));
     }
 }

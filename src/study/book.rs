@@ -1,7 +1,6 @@
 //! What was found so far. The study writes into it, one exchange at a time, and the admin port reads it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::civil::Date;
@@ -21,8 +20,6 @@ pub struct Findings(Arc<Mutex<Book>>);
 /// What was found so far.
 pub(super) struct Book {
     pub(super) samples: Samples,
-    /// Where samples survive the process.
-    pub(super) file: PathBuf,
     /// There is something that is not in the file yet.
     pub(super) news: bool,
     /// By dependency and route.
@@ -53,11 +50,15 @@ impl Findings {
 }
 
 impl Book {
-    pub(super) fn new(samples: Samples, file: PathBuf, live: Arc<Live>) -> Self {
-        let mut book = Self { samples, file, news: false, studies: BTreeMap::new(), live };
-        let deployment = Arc::clone(&book.live.deployment);
-        book.samples.retain(|dependency, route| find(&deployment, dependency, route).is_some());
-        book
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        Self { samples: Samples::default(), news: false, studies: BTreeMap::new(), live }
+    }
+
+    /// Samples of former processes, before any of this one.
+    pub(super) fn remember(&mut self, samples: Samples) {
+        self.samples = samples;
+        let deployment = Arc::clone(&self.live.deployment);
+        self.samples.retain(|dependency, route| find(&deployment, dependency, route).is_some());
     }
 
     pub(super) fn sampled(&mut self, sample: Sample) {

@@ -3,8 +3,9 @@
 //! Samples are a convenience: a file that is absent, damaged or written by another version is passed over, and a disk that is
 //! full costs the samples of the next start and nothing else.
 
+use std::fmt::Write;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -40,24 +41,26 @@ pub(super) fn load(path: &Path, samples: &mut Samples) -> io::Result<()> {
     Ok(())
 }
 
+/// What the file says.
+pub(super) fn content(samples: &Samples) -> String {
+    let mut lines = String::new();
+    for (_, reservoir) in samples.reservoirs() {
+        let texts: Vec<&str> = reservoir.iter().map(|written| written.text.as_str()).collect();
+        let (aged, texts) = (reservoir.aged(), texts.join(","));
+        writeln!(lines, "{{\"aged\":{aged},\"samples\":[{texts}]}}").expect("a String takes everything");
+    }
+    lines
+}
+
 /// Replaces the file: written beside it, then renamed, so that there is a whole one at every instant.
-pub(super) fn save(path: &Path, samples: &Samples) -> io::Result<()> {
+pub(super) fn save(path: &Path, content: &str) -> io::Result<()> {
     let beside = PathBuf::from(format!("{}.new", path.display()));
-    let written = write(&beside, samples).and_then(|()| fs::rename(&beside, path));
+    let written = fs::write(&beside, content).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // Half a file on a full disk is of no use to anybody; that it stays is no worse than that it was made.
         let _ = fs::remove_file(&beside);
     }
     written
-}
-
-fn write(path: &Path, samples: &Samples) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    for (_, reservoir) in samples.reservoirs() {
-        let texts: Vec<&str> = reservoir.iter().map(|written| written.text.as_str()).collect();
-        writeln!(out, "{{\"aged\":{},\"samples\":[{}]}}", reservoir.aged(), texts.join(","))?;
-    }
-    out.flush()
 }
 
 #[cfg(test)]
@@ -86,7 +89,7 @@ mod tests {
         let (mut samples, mut loaded) = (Samples::default(), Samples::default());
         load(&path, &mut loaded).expect("no file is no error");
         (0..30).for_each(|second| samples.add(sample(second)));
-        save(&path, &samples).expect("the folder is writable");
+        save(&path, &content(&samples)).expect("the folder is writable");
         load(&path, &mut loaded).expect("the file is there");
         assert_eq!(loaded.of("a", None, None), samples.of("a", None, None));
         assert_eq!(loaded.of("a", None, None).len(), 16);
@@ -98,7 +101,7 @@ mod tests {
         let path = folder.path().join("samples.jsonl");
         let mut samples = Samples::default();
         samples.add(sample(1));
-        save(&path, &samples).expect("the folder is writable");
+        save(&path, &content(&samples)).expect("the folder is writable");
         let text = fs::read_to_string(&path).expect("it was written");
         fs::write(&path, format!("{{}}\nnonsense\n{text}{}", &text[..40])).expect("the folder is writable");
         let mut loaded = Samples::default();

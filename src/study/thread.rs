@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ use crate::score::diff::{Content, Reply};
 
 /// How often samples are written to disk, where there are new ones.
 const SAVED_EACH: Duration = Duration::from_secs(10);
+/// At the start, the disk has so long to say what samples there were; later, they are still taken.
+const LOADED_WITHIN: Duration = Duration::from_secs(1);
 /// How often the thread looks around when it has nothing to do.
 const LOOKS_EACH: Duration = Duration::from_secs(1);
 
@@ -35,7 +37,8 @@ pub struct Study {
     thread: JoinHandle<()>,
 }
 
-/// Begins a study of what is handed over, under the configuration in force; samples of former processes are read from `file`.
+/// Begins a study of what is handed over, under the configuration in force; samples of former processes are read from `file`
+/// on the study's own thread.
 ///
 /// # Errors
 /// When the operating system refuses a thread.
@@ -43,15 +46,12 @@ pub fn open(live: Handle, file: PathBuf) -> io::Result<(Feed, Study)> {
     let (exchanges, handed_over) = sync_channel(WAITING);
     let now = live.load();
     let feed = Feed::new(exchanges, now.deployment.limits.shadow_memory);
-    let mut samples = Samples::default();
-    if let Err(error) = file::load(&file, &mut samples) {
-        tracing::warn!(file = %file.display(), %error, "samples of former runs cannot be read");
-    }
     let budget = Budget::new(now.deployment.study.cpu);
-    let findings = Findings::new(Book::new(samples, file, Arc::clone(&now)));
+    let findings = Findings::new(Book::new(Arc::clone(&now)));
     let student = Student {
         live,
         known: now,
+        file,
         handed_over,
         shared: feed.shared(),
         findings: findings.clone(),
@@ -60,7 +60,9 @@ pub fn open(live: Handle, file: PathBuf) -> io::Result<(Feed, Study)> {
         saved: Instant::now(),
         disk_is_well: true,
     };
-    let thread = thread::Builder::new().name("study".to_owned()).spawn(move || student.run())?;
+    let (tell, loaded) = sync_channel(1);
+    let thread = thread::Builder::new().name("study".to_owned()).spawn(move || student.run(&tell))?;
+    let _ = loaded.recv_timeout(LOADED_WITHIN);
     Ok((feed.clone(), Study { findings, shared: feed.shared(), thread }))
 }
 
@@ -79,6 +81,8 @@ impl Study {
 struct Student {
     live: Handle,
     known: Arc<Live>,
+    /// Where samples survive the process.
+    file: PathBuf,
     handed_over: Receiver<Box<Exchange>>,
     shared: Arc<Shared>,
     findings: Findings,
@@ -90,7 +94,10 @@ struct Student {
 }
 
 impl Student {
-    fn run(mut self) {
+    fn run(mut self, loaded: &SyncSender<()>) {
+        self.load();
+        // Whoever started this may have gone on without.
+        let _ = loaded.send(());
         let mut since = Instant::now();
         while !self.shared.is_ending.load(Ordering::Relaxed) {
             let begun = Instant::now();
@@ -114,6 +121,14 @@ impl Student {
             self.budget.spend(begun.elapsed());
         }
         self.save();
+    }
+
+    fn load(&self) {
+        let mut samples = Samples::default();
+        if let Err(error) = file::load(&self.file, &mut samples) {
+            tracing::warn!(file = %self.file.display(), %error, "samples of former runs cannot be read");
+        }
+        self.findings.lock().remember(samples);
     }
 
     /// Someone who ends the study ends the rest.
@@ -176,9 +191,12 @@ impl Student {
         if !std::mem::take(&mut book.news) {
             return;
         }
-        let saved = file::save(&book.file, &book.samples);
+        let content = file::content(&book.samples);
+        // Nobody who asks for findings waits for the disk.
+        drop(book);
+        let saved = file::save(&self.file, &content);
         if let (Err(error), true) = (&saved, self.disk_is_well) {
-            tracing::warn!(file = %book.file.display(), %error, "samples cannot be written; further failures are not told");
+            tracing::warn!(file = %self.file.display(), %error, "samples cannot be written; further failures are not told");
         }
         self.disk_is_well = saved.is_ok();
     }

@@ -124,3 +124,33 @@ async fn a_full_disk_holds_up_nothing_but_promotions() {
     let kinds: Vec<_> = history(&proxy, "").await.iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(kinds, ["rollback", "pause"], "what happened meanwhile is not lost");
 }
+
+/// A file of the data folder as a pipe: whoever opens it waits for the other end.
+fn hang(proxy: &Proxy, file: &str) -> String {
+    let path = proxy.path(&format!("data/{file}"));
+    let _ = std::fs::remove_file(&path);
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("coreutils are installed");
+    assert!(made.success());
+    path
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_at_the_start_holds_up_nothing_but_promotions() {
+    let (v1, v2) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let mut proxy = world(&v1, &v2).await;
+    assert_eq!(proxy.verb("pause").await.status, 200);
+    proxy.kill9().await;
+    let [lock, _samples] = ["lock", "samples.jsonl"].map(|file| hang(&proxy, file));
+    proxy.restart().await;
+    proxy.until("an alert", |metrics| !is_writable(metrics)).await;
+    assert!(proxy.status().await["store_error"].is_string());
+    assert_eq!(to_v2(&proxy).await, 0, "nobody knows what was allowed");
+    assert_eq!(proxy.verb("resume").await.status, 409, "verbs are heard: nobody knows of a pause");
+
+    let other_end = tokio::task::spawn_blocking(move || std::fs::File::open(lock));
+    let other_end = crate::world::soon("the ledger's thread", other_end).await.expect("no panic").expect("a pipe");
+    let is_back =
+        |metrics: &Metrics| is_writable(metrics) && metrics.count("crossfade_phase", &[("phase", "paused")]) == 1;
+    proxy.until("what people said before", is_back).await;
+    drop(other_end);
+}

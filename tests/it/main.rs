@@ -20,6 +20,7 @@ mod hostile;
 mod ledger;
 mod lift;
 mod mapping;
+mod mirror;
 mod origins;
 mod overload;
 mod page;

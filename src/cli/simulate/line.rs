@@ -163,6 +163,9 @@ impl Config {
             min_blocks: self.min_blocks,
             warn_every_s: self.warn_every_s,
             v1_warn_every_s: self.v1_warn_every_s,
+            mirror_tolerance: 0.0,
+            // Whatever the mirror does, it is in the stream.
+            mirror_rest_s: 0.0,
         })
     }
 

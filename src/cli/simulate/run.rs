@@ -6,12 +6,18 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::gate::{Counts, Judge, Kind, Reason, Restart, Scope, Verdict};
+use crate::hit_rate::Tallied;
 
 use super::LineError;
 use super::line::{Config, Line, Stop};
 
 /// Times are sums of decimal fractions: a line at 0.3 s belongs after boundary 3 of 100 ms.
 const SLACK_TICKS: f64 = 1e-6;
+/// And doubles: the time of day in seconds since 1970 is known to a millionth of a tick and no better.
+const SLACK: f64 = 4.0 * f64::EPSILON;
+
+/// Most requests of one line: whole numbers up to here have doubles of their own.
+const MOST: u64 = 1 << 53;
 
 /// Latest time of a run, seconds: some 30 000 years, and far from where doubles lose tenths.
 const LATEST_S: f64 = 1e12;
@@ -29,6 +35,8 @@ pub(super) struct Run {
     t: f64,
     /// Requests from before this time never count.
     epoch: f64,
+    /// V1's outcomes before anything was heard of V2, that is, before mirroring began; `None`: it has.
+    v1_alone: Option<Tallied>,
     said: Option<(Kind, Reason)>,
     /// The verdict that decided the run, and when.
     latched: Option<(Verdict, f64)>,
@@ -94,6 +102,7 @@ impl Run {
             decided: None,
             t: f64::NEG_INFINITY,
             epoch: f64::NEG_INFINITY,
+            v1_alone: Some(Tallied::default()),
             said: None,
             latched: None,
         })
@@ -147,7 +156,8 @@ impl Run {
     }
 
     fn tick_of(&self, t: f64) -> u64 {
-        (t / self.tick_s + SLACK_TICKS) as u64
+        let ticks = t / self.tick_s;
+        (ticks + SLACK_TICKS + ticks * SLACK) as u64
     }
 
     /// Rounded, since 346 ticks of 0.1 s are 34.6 s and nothing more.
@@ -190,11 +200,34 @@ impl Run {
         if !(start >= 0.0 && start <= t) {
             return Err(malformed(format!("`s` is {start}: requests start before their outcome, and not before 0")));
         }
-        let counts = self.counts(line, t - start)?;
-        if self.latched.is_none() && start >= self.epoch {
-            self.judge.observe(route, self.tick_of(start), &counts);
+        let mut left = line.n.unwrap_or(1);
+        if left > MOST {
+            return Err(malformed(format!("`n` is more than {MOST}")));
         }
-        Ok(())
+        loop {
+            let n = u32::try_from(left).unwrap_or(u32::MAX);
+            let counts = self.counts(line, t - start, n)?;
+            self.watch_v1(line, &counts);
+            if self.latched.is_none() && start >= self.epoch {
+                self.judge.observe(route, self.tick_of(start), &counts);
+            }
+            left -= u64::from(n);
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// V1's own level is what it has before mirroring begins, which is with the first word about V2.
+    fn watch_v1(&mut self, line: &Line<'_>, counts: &Counts) {
+        let Some(alone) = &mut self.v1_alone else { return };
+        if line.b == "v1" {
+            *alone += Tallied { rich: counts.v1_rich.into(), fallback: counts.v1_fallback.into() };
+        } else {
+            let tick = self.decided.unwrap_or_default();
+            self.judge.watch_v1_against(*alone, tick);
+            self.v1_alone = None;
+        }
     }
 
     fn route(&self, line: &Line<'_>) -> Result<usize, LineError> {
@@ -203,8 +236,8 @@ impl Run {
         route.ok_or_else(|| malformed(format!("`r` is {name:?}, which is not in `route_names`")))
     }
 
-    fn counts(&self, line: &Line<'_>, age: f64) -> Result<Counts, LineError> {
-        let n = u32::try_from(line.n.unwrap_or(1)).map_err(|_| malformed("`n` is more than 4294967295"))?;
+    /// Of `n` of a line's requests.
+    fn counts(&self, line: &Line<'_>, age: f64, n: u32) -> Result<Counts, LineError> {
         let mut counts = Counts::default();
         match (&*line.b, &*line.o) {
             ("v2", "start") => counts.started = n,

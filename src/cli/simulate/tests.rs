@@ -105,7 +105,7 @@ fn malformed_lines_are_refused_with_their_number_and_the_reason() {
         (r#"{"t":1,"b":"v3","o":"rich"}"#, "is no observation"),
         (r#"{"t":1,"b":"v2","o":"rich","p":"maybe"}"#, "neither rich nor fallback"),
         (r#"{"t":1,"b":"v2","o":"rich","n":-1}"#, "invalid value"),
-        (r#"{"t":1,"b":"v2","o":"rich","n":4294967296}"#, "`n` is more than"),
+        (r#"{"t":1,"b":"v2","o":"rich","n":9007199254740993}"#, "`n` is more than"),
         (r#"{"t":1,"b":"v2","o":"rich","s":2}"#, "`s` is 2"),
         (r#"{"t":1,"b":"v2","o":"rich","r":"/x"}"#, "not in `route_names`"),
         (r#"{"k":"stop","t":1}"#, "none of config, tick, step, reset, end"),
@@ -135,4 +135,50 @@ fn a_thousand_years_of_silence_take_no_time_and_decide_nothing() {
     let told: Vec<_> = verdicts.iter().map(|it| (it["t"].as_f64(), it["why"].as_str())).collect();
     let (bake, silence) = ((Some(0.1), Some("bake")), (Some(30.1), Some("no_data")));
     assert_eq!(told, [(Some(0.0), Some("no_data")), bake, silence, (Some(31_536_000_000.0), Some("no_data"))]);
+}
+
+#[test]
+fn a_trillion_requests_at_once_are_counted_and_keep_their_shares() {
+    let start = r#"{"t":0.05,"b":"v2","o":"start","n":1000000000000}"#;
+    let [rich, fallback] = [r#""o":"rich","n":970000000000"#, r#""o":"fallback","n":30000000000"#];
+    for (began, t, s) in [(r#"{"k":"tick","t":0.05}"#, "0.05", ""), (start, "0.15", r#","s":0.05"#)] {
+        let [rich, fallback] = [rich, fallback].map(|it| format!(r#"{{"t":{t},"b":"v2",{it}{s}}}"#));
+        let (verdicts, result) = simulate(&[CONFIG, began, &rich, &fallback, r#"{"k":"end","t":9}"#]);
+        assert!(result.is_ok());
+        let last = verdicts.last().expect("a final line");
+        let of_v2 = (last["d"].as_str(), last["n"].as_u64(), last["rich"].as_u64());
+        assert_eq!(of_v2, (Some("promote"), Some(1_000_000_000_000), Some(970_000_000_000)), "{last}");
+    }
+}
+
+#[test]
+fn v1_is_watched_against_its_level_from_before_v2_was_heard_of() {
+    for (v1_fallbacks, why) in [(10, "confident"), (80, "mirror_hurts_v1")] {
+        let v1 = |n: u32| format!(r#""b":"v1","o":"rich","n":{}}}"#, 1000 - n);
+        let mut lines = vec![r#"{"k":"config","run":"r","slo":0.9,"stop":"never"}"#.to_owned()];
+        for (t, fallbacks, has_v2) in [(1, 10, false), (2, v1_fallbacks, true), (3, v1_fallbacks, true)] {
+            if has_v2 {
+                lines.push(format!(r#"{{"t":{t},"b":"v2","o":"rich","n":200}}"#));
+            }
+            lines.push(format!(r#"{{"t":{t},{}"#, v1(fallbacks)));
+            lines.push(format!(r#"{{"t":{t},"b":"v1","o":"fallback","n":{fallbacks}}}"#));
+        }
+        lines.push(r#"{"k":"end","t":4}"#.to_owned());
+        let (verdicts, _) = simulate(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(verdicts.last().and_then(|it| it["why"].as_str()), Some(why));
+    }
+}
+
+#[test]
+fn the_time_of_day_falls_on_the_same_boundaries_as_small_times() {
+    // 1 795 176 000.3 s are a little less than 17 951 760 003 ticks, as doubles go.
+    let (verdicts, _) = simulate(&[
+        CONFIG,
+        r#"{"t":1795176000.25,"b":"v2","o":"rich","n":50}"#,
+        r#"{"k":"tick","t":1795176000.3}"#,
+        r#"{"k":"end","t":1795176000.3}"#,
+    ]);
+    let told: Vec<_> = verdicts.iter().map(|it| (it["t"].as_f64(), it["n"].as_u64())).collect();
+    let [t0, t1] = [Some(1_795_176_000.2), Some(1_795_176_000.3)];
+    assert_eq!(told, [(t0, Some(0)), (t1, Some(50)), (t1, Some(50))]);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Migration, names};
 use crate::config::{Dependency, Rollout};
 use crate::gate::{self, Judge, Ladder, Touched};
+use crate::hit_rate::Tallied;
 use crate::percent::Percent;
 use crate::stage::Stage;
 
@@ -31,6 +32,11 @@ impl Migration {
             self.blamed.clear();
         }
         let saved = self.judge.as_ref().filter(|_| same_routes).map(Judge::save);
+        let (was_judged, is_judged) =
+            (self.judge.is_some(), self.rollout.as_ref().is_some_and(|it| it.params.is_some()));
+        if was_judged && !is_judged {
+            self.v1_alone = Tallied::default();
+        }
         self.judge = self.new_judge(saved.as_ref(), now);
         self.instruct(&reaction, now);
         // Nobody changed the rollout: evidence starts anew, and that is all.

@@ -27,6 +27,8 @@ struct Platter {
     /// Somebody waits for it.
     is_awaited: bool,
     is_full: bool,
+    /// Nobody finds it.
+    is_away: bool,
     /// Whoever opened it before the last crash is dead.
     life: u64,
 }
@@ -46,6 +48,11 @@ impl Disk {
     /// Takes nothing more.
     pub(crate) fn fill(&self, is_full: bool) {
         self.platter().is_full = is_full;
+    }
+
+    /// Cannot be opened.
+    pub(crate) fn unmount(&self, is_away: bool) {
+        self.platter().is_away = is_away;
     }
 
     /// Somebody waits for it to go on.
@@ -69,7 +76,12 @@ impl Disk {
 
 impl Medium for Disk {
     fn open(&self) -> Result<Database, OpenFailure> {
-        let life = self.platter().life;
+        let platter = self.platter();
+        if platter.is_away {
+            return Err(OpenFailure::Io("no such disk".to_owned()));
+        }
+        let life = platter.life;
+        drop(platter);
         tables::with(Opened { disk: self.clone(), life })
     }
 

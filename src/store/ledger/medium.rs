@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use redb::{Database, StorageBackend};
 
-use super::super::directory::{DataDir, Lock, described};
+use super::super::directory::{DataDir, DataDirError, Lock, described};
 use super::super::state_file::{self, StateError};
 use super::tables::{self, OpenFailure};
 
@@ -54,7 +54,10 @@ impl InDirectory {
 impl Medium for InDirectory {
     fn open(&self) -> Result<Database, OpenFailure> {
         let lock = self.lock.upgrade().ok_or_else(|| OpenFailure::Io("the process is ending".to_owned()))?;
-        lock.take().map_err(|error| OpenFailure::Io(described(&error)))?;
+        lock.take().map_err(|error| match error {
+            DataDirError::InUse(_) => OpenFailure::InUse(error),
+            DataDirError::Open { .. } => OpenFailure::Io(described(&error)),
+        })?;
         tables::open(&self.path)
     }
 

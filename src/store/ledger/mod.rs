@@ -28,7 +28,7 @@ pub use reader::{Reader, Span};
 pub use tables::FORMAT;
 pub use writer::{Batch, NotWritten};
 
-use super::directory::{DataDir, Lock};
+use super::directory::{DataDir, DataDirError, Lock};
 use super::state_file::StateError;
 use medium::{InDirectory, Medium};
 use writer::Writer;
@@ -36,7 +36,7 @@ use writer::Writer;
 /// Batches that wait for the disk; the sender keeps what finds no room.
 const WAITING: usize = 4;
 /// At the start a disk has this long to answer. After a crash it may take a while: see benches/README.md.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,9 @@ pub enum LedgerError {
         /// Its format.
         found: u64,
     },
+    /// Another process uses the data directory.
+    #[error(transparent)]
+    InUse(DataDirError),
     /// The state of an earlier version cannot be read, or a damaged file cannot be moved.
     #[error(transparent)]
     State(#[from] StateError),
@@ -107,7 +110,8 @@ type Shared = Arc<Mutex<Option<Arc<Database>>>>;
 impl Ledger {
     /// Opens the ledger of a data directory, or makes a new one; takes over the state of earlier versions. A damaged file is
     /// set aside and told: it is no permission for anything. A file that cannot be opened now is read if it can be, and tried
-    /// again with each batch. Waits for a disk that does not answer, but not for ever.
+    /// again with each batch. All of it, the directory and its lock included, happens on the ledger's own thread; a disk that
+    /// does not answer is waited for 5 s, and heard later.
     ///
     /// # Errors
     /// As [`LedgerError`] tells.

@@ -36,10 +36,10 @@ impl Reader {
         let Some(mut database) = replace(&self.0, None) else { return true };
         loop {
             match Arc::try_unwrap(database) {
-                // Here, and not wherever the last reader ends: the file is closed when this says so.
+                // Here, and not wherever the last reader ends: the file is closed when this says so. The disk may hang.
                 Ok(unread) => {
-                    drop(unread);
-                    return true;
+                    let closing = tokio::task::spawn_blocking(move || drop(unread));
+                    return tokio::time::timeout(patience, closing).await.is_ok();
                 }
                 Err(read) if since.elapsed() < patience => database = read,
                 Err(_) => return false,

@@ -9,6 +9,7 @@ use redb::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::super::directory::DataDirError;
 use super::Found;
 
 /// The format that this version writes.
@@ -44,6 +45,8 @@ pub(super) enum OpenFailure {
     Newer(u64),
     /// It is no ledger, or was one.
     Damaged(String),
+    /// Another process uses the directory.
+    InUse(DataDirError),
     /// The operating system says no; it may say yes later.
     Io(String),
 }
@@ -52,6 +55,7 @@ impl std::fmt::Display for OpenFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Newer(found) => write!(f, "a newer version wrote it (format {found})"),
+            Self::InUse(error) => error.fmt(f),
             Self::Damaged(reason) | Self::Io(reason) => f.write_str(reason),
         }
     }

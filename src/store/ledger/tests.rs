@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn data_dir(folder: &Path) -> DataDir {
-    DataDir::open(folder).expect("nobody has it")
+    DataDir::at(folder)
 }
 
 fn opened(folder: &Path) -> (Ledger, Found) {
@@ -193,6 +193,38 @@ fn a_disk_that_hangs_at_the_start_holds_up_nobody_and_is_heard_later() {
     let told = receipt.blocking_recv().expect("the thread answers");
     assert!(matches!(told, Err(NotWritten::Found(found)) if found.last_event == 1));
     put(&ledger, event(2)).expect("it answers now");
+}
+
+#[test]
+fn a_data_directory_of_another_process_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (ledger, _) = opened(folder.path());
+    let refused = Ledger::open(&data_dir(folder.path())).expect_err("it is in use");
+    assert!(matches!(refused, LedgerError::InUse(_)), "{refused}");
+    close(ledger);
+    opened(folder.path());
+}
+
+/// Whoever opens a file that is a pipe waits for the other end of it.
+#[test]
+fn a_directory_whose_lock_hangs_holds_up_nobody_and_is_taken_later() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    with(folder.path(), Batch { state: Some(b"{}".to_vec()), ..event(1) });
+    let pipe = folder.path().join("lock");
+    fs::remove_file(&pipe).expect("the folder is writable");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("coreutils are installed");
+    assert!(made.success());
+    let data_dir = data_dir(folder.path());
+    let (medium, recording) = (InDirectory::new(&data_dir), data_dir.recording());
+    let patience = Duration::from_millis(20);
+    let (ledger, found) = Ledger::on(medium, data_dir.gate_state(), recording, patience).expect("it goes on without");
+    assert!(found.unavailable.is_some() && found.state.is_none());
+    let receipt = ledger.write(event(2)).expect("there is room");
+    let other_end = fs::File::open(&pipe).expect("the thread is at this end");
+    let told = receipt.blocking_recv().expect("the thread answers");
+    assert!(matches!(told, Err(NotWritten::Found(found)) if found.last_event == 1));
+    put(&ledger, event(2)).expect("it answers now");
+    drop(other_end);
 }
 
 proptest! {

@@ -104,17 +104,17 @@ impl<M: Medium> Writer<M> {
 
     /// Opens the ledger, tells what is in it, and writes until nobody can send any more.
     pub(super) fn run(mut self, tell: &mpsc::SyncSender<Result<Found, LedgerError>>, given: &mpsc::Receiver<Job>) {
-        let found = match self.begin() {
-            Ok(found) => found,
-            // Whoever started this thread ends with it, or was too impatient to hear of it.
-            Err(error) => return drop(tell.send(Err(error))),
-        };
-        if tell.send(Ok(found.clone())).is_ok() {
-            self.known = if self.is_writable { Known::All } else { Known::Seen(found) };
-        } else {
+        let begun = self.begin();
+        let found = begun.as_ref().ok().cloned();
+        match (tell.send(begun), found) {
+            (Ok(()), Some(found)) => self.known = if self.is_writable { Known::All } else { Known::Seen(found) },
+            // Whoever started this thread ends with it.
+            (Ok(()), None) => return,
             // Nobody waited that long: they are told instead of what they ask for first.
-            replace(&self.shared, None);
-            self.is_writable = false;
+            (Err(_), _) => {
+                replace(&self.shared, None);
+                self.is_writable = false;
+            }
         }
         while let Ok(Job { batch, tell }) = given.recv() {
             // Whoever sent it may have gone; what was sent is written all the same.
@@ -166,6 +166,7 @@ impl<M: Medium> Writer<M> {
 
     fn unopened(&self, failure: OpenFailure) -> Unopened {
         match failure {
+            OpenFailure::InUse(error) => LedgerError::InUse(error).into(),
             OpenFailure::Newer(found) => LedgerError::Newer { path: self.medium.path(), found }.into(),
             OpenFailure::Damaged(reason) | OpenFailure::Io(reason) => Unopened::ForNow(reason),
         }
