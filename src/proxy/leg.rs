@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+use super::interim::Listener;
 use super::pair::Pair;
 use super::scoring::{Head, kind, may_stream};
 use super::strict;
@@ -17,7 +18,7 @@ use super::{fault, head};
 use crate::backend::Backend;
 use crate::config::Fault;
 use crate::score::{Mapping, Program};
-use crate::upstream::{AnswerBody, Upstream, UpstreamError};
+use crate::upstream::{AnswerBody, Ear, Outgoing, Retrying, Upstream, UpstreamError};
 
 /// One backend's part in one request.
 pub(super) struct Leg {
@@ -29,6 +30,8 @@ pub(super) struct Leg {
     pub(super) conditional: bool,
     /// What becomes of JSON content on its way to the backend.
     pub(super) program: Option<Program>,
+    /// Where interim answers go; nowhere but from the primary.
+    pub(super) listener: Listener,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -52,7 +55,8 @@ impl Leg {
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
         let program = target.dependency.backend(backend).and_then(|spec| spec.request.body.clone());
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, program, fault })
+        let (pair, method, listener) = (Rc::clone(pair), method.clone(), Listener::default());
+        Some(Self { pair, backend, upstream, method, conditional, program, listener, fault })
     }
 
     /// The backend's `timeout`.
@@ -70,14 +74,17 @@ impl Leg {
         self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
     }
 
-    /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
-    pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
+    /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored. Of the
+    /// request nothing but its method is of use afterwards.
+    pub(super) async fn call(
+        &self,
+        outgoing: &mut Outgoing<LegBody>,
+        due: Instant,
+    ) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
-        let retrying = |what| self.pair.retrying(self.backend, what);
-        let is_consumers = |error: &UpstreamError| self.pair.is_consumers(error);
+        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned();
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), retrying, is_consumers).await,
+            Ok(()) => self.upstream.call(outgoing, due.into(), self).await,
             Err(error) => Err(error),
         };
         let called = called.map(|answer| fault::after(self.fault, answer));
@@ -101,6 +108,20 @@ impl Leg {
             };
             Answering { response, head }
         })
+    }
+}
+
+impl Ear for Leg {
+    fn retrying(&self, what: Retrying) {
+        self.pair.retrying(self.backend, what);
+    }
+
+    fn spares(&self, error: &UpstreamError) -> bool {
+        self.pair.is_consumers(error)
+    }
+
+    fn interim(&self, status: StatusCode, headers: &HeaderMap) {
+        self.listener.hear(status, headers);
     }
 }
 
