@@ -58,7 +58,7 @@ pub fn take_request(
     let said = Said::read(request.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_request(parts.version)?;
     let persistent = said.is_persistent(parts.version);
-    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head), persistent }))
+    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head.clone(), request.headers), persistent }))
 }
 
 /// Takes the head of an answer to a request of the method `asked` off the front of `buffer`, as [`take_request`] does. Interim
@@ -86,7 +86,7 @@ pub fn take_answer(
     let said = Said::read(answer.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_answer(&parts, asked)?;
     let persistent = said.is_persistent(parts.version) && framing != Framing::UntilClose;
-    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head), persistent }))
+    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head.clone(), answer.headers), persistent }))
 }
 
 /// Lines of headers with the empty line behind them, and nothing else.
