@@ -82,7 +82,8 @@ impl Leg {
         due: Instant,
     ) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned();
+        // In a box, since few requests have one and many wait.
+        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned().map(Box::new);
         let called = match fault::before(self.fault, due).await {
             Ok(()) => self.upstream.call(outgoing, due.into(), self).await,
             Err(error) => Err(error),
@@ -90,7 +91,7 @@ impl Leg {
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
         let mut response = fault::after(self.fault, called?);
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_asked_for(&response, offer.as_ref()) {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_asked_for(&response, offer.as_deref()) {
             return Err(UpstreamError::Unasked);
         }
         if !strict::settle_length(response.headers_mut()) {

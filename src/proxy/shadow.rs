@@ -1,6 +1,5 @@
 //! The leg that no consumer waits for: called, collected, scored, dropped.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -41,21 +40,37 @@ pub(super) struct Shadow {
 
 impl Shadow {
     /// Calls it in a task of its own, which goes on when the consumer is done. A rescue may want to hear the answer.
-    pub(super) fn start(mut self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
+    pub(super) fn start(self, worker: &Rc<Worker>, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
         let presence = Presence::new(worker, &self.leg);
+        let due = begun + self.leg.timeout();
+        let kept = worker.trials().keep(&self.leg, &self.outgoing, begun);
+        let mut running = Running { shadow: self, presence, due, kept, listener, streams: false };
         // In a box: tasks are moved about while they are made and when they end.
-        tokio::task::spawn_local(Box::pin(async move { self.run(&presence, begun, listener).await }));
+        tokio::task::spawn_local(Box::pin(async move { running.run().await }));
     }
+}
 
+/// A shadow in its task.
+struct Running {
+    shadow: Shadow,
+    presence: Presence,
+    due: Instant,
+    /// To be sent once more, only to know.
+    kept: Option<Box<Outgoing<LegBody>>>,
+    listener: Option<oneshot::Sender<Collected>>,
+    /// The answer has begun, and may go on for ever.
+    streams: bool,
+}
+
+impl Running {
     /// Shadows that wait are many, so what few of them come to is in boxes.
-    async fn run(&mut self, presence: &Presence, begun: Instant, listener: Option<oneshot::Sender<Collected>>) {
-        let (worker, leg) = (&presence.worker, &self.leg);
-        let due = begun + leg.timeout();
-        let streams = Cell::new(false);
-        let kept = worker.trials().keep(leg, &self.outgoing, begun);
-        let failed = match collect(worker, leg, &mut self.outgoing, due, &streams).await {
+    async fn run(&mut self) {
+        let called = self.collect().await;
+        let (worker, Shadow { leg, fate, .. }) = (&self.presence.worker, &self.shadow);
+        let failed = match called {
             Ok(collected) => {
                 let failed = trial::is_curable(collected.head.status).then_some(Cause::Status);
+                let listener = self.listener.take();
                 if listener.is_some() || collected.complete.head.unmapped {
                     Box::pin(hand_over(worker, collected, listener)).await;
                 } else {
@@ -64,34 +79,30 @@ impl Shadow {
                 failed
             }
             // Its head came in time, and nobody can say that more should have come.
-            Err(UpstreamError::Timeout) if streams.get() => {
+            Err(UpstreamError::Timeout) if self.streams => {
                 leg.pair.skip(Skip::NotMirrorable);
                 None
             }
-            Err(error) => fail(leg, self.fate.as_ref(), &error),
+            Err(error) => fail(leg, fate.as_ref(), &error),
         };
         if let Some(cause) = failed {
-            trial::run(worker, leg, kept, cause).await;
+            trial::run(worker, leg, self.kept.take(), cause).await;
         }
     }
-}
 
-async fn collect(
-    worker: &Worker,
-    leg: &Leg,
-    outgoing: &mut Outgoing<LegBody>,
-    due: Instant,
-    streams: &Cell<bool>,
-) -> Result<Collected, UpstreamError> {
-    recast(worker, leg, &mut outgoing.request, due).await?;
-    let Answering { response, head } = leg.call(outgoing, due).await?;
-    streams.set(head.may_stream);
-    let (parts, mut body) = response.into_parts();
-    let (spelling, mut capture) = (body.spelling(), Capture::new(worker, &leg.pair));
-    let read = read(&mut body, &mut capture);
-    tokio::time::timeout_at(due.into(), read).await.unwrap_or(Err(UpstreamError::Timeout))?;
-    let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
-    Ok(Collected { head: parts, spelling, complete })
+    async fn collect(&mut self) -> Result<Collected, UpstreamError> {
+        let Shadow { leg, outgoing, .. } = &mut self.shadow;
+        recast(&self.presence.worker, leg, &mut outgoing.request, self.due).await?;
+        let Answering { response, head } = leg.call(outgoing, self.due).await?;
+        self.streams = head.may_stream;
+        let (parts, mut body) = response.into_parts();
+        let spelling = body.spelling();
+        let mut capture = Capture::new(&self.presence.worker, &leg.pair);
+        let read = read(&mut body, &mut capture);
+        tokio::time::timeout_at(self.due.into(), read).await.unwrap_or(Err(UpstreamError::Timeout))?;
+        let complete = Complete { pair: Rc::clone(&leg.pair), backend: leg.backend, head, capture };
+        Ok(Collected { head: parts, spelling, complete })
+    }
 }
 
 /// What cannot be kept cannot be scored, so there is nothing to wait for.
@@ -165,13 +176,14 @@ mod tests {
     use super::*;
 
     /// The size of what a function makes without making one.
-    const fn made<A, B, C, D, F>(_: &impl Fn(A, B, C, D) -> F) -> usize {
+    const fn made<'a, F>(_: &impl Fn(&'a mut Running) -> F) -> usize {
         size_of::<F>()
     }
 
+    /// The room of an allocator's next size is a megabyte for those that may wait at once.
     #[test]
     fn a_shadow_that_waits_is_small() {
-        let size = size_of::<Shadow>() + made(&Shadow::run);
-        assert!(size <= 3 << 10, "{size} bytes");
+        let size = size_of::<Running>() + made(&Running::run);
+        assert!(size <= 2560, "{size} bytes");
     }
 }
