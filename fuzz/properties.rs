@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crossfade::outcome::Cause;
 use crossfade::score::diff::{Comparer, Content, Options};
 use crossfade::score::{Answer, Body, JQ_STACK, Mapping, Place, Pointer, Program, Rules, Score, Scorer};
+use crossfade::wire::{Decoded, Decoder, Fault, Framing, take_answer, take_request};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Decoded content is never larger than this.
@@ -111,4 +112,62 @@ pub(crate) fn jq(data: &[u8]) {
     let run = move || program.is_true_of(&body).is_ok_and(|is_true| is_true);
     let thread = std::thread::Builder::new().stack_size(JQ_STACK).spawn(run);
     thread.expect("a thread").join().expect("no panic");
+}
+
+/// What a peer sends: its requests, or answers, with their content and what is wrong with them are the same whether it comes
+/// at once, byte by byte, or in pieces.
+pub(crate) fn wire(data: &[u8]) {
+    for pieces in [1, 2, 7] {
+        assert_eq!(messages(data, pieces, request), messages(data, data.len(), request), "requests by {pieces}");
+        assert_eq!(messages(data, pieces, reply), messages(data, data.len(), reply), "answers by {pieces}");
+    }
+}
+
+/// Takes a head off: what it says, and how its content is framed.
+type Take = fn(&mut BytesMut, &mut usize) -> Result<Option<(String, Framing)>, Fault>;
+
+fn request(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<(String, Framing)>, Fault> {
+    let parsed = take_request(buffer, seen, CAP)?;
+    Ok(parsed.map(|parsed| (format!("{:?} {}", parsed.head, parsed.persistent), parsed.framing)))
+}
+
+fn reply(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<(String, Framing)>, Fault> {
+    let parsed = take_answer(buffer, seen, CAP, &Method::GET)?;
+    Ok(parsed.map(|parsed| (format!("{:?} {}", parsed.head, parsed.persistent), parsed.framing)))
+}
+
+/// A head, and its content.
+type Message = (String, Vec<u8>);
+
+/// What is found up to the first fault.
+fn messages(data: &[u8], pieces: usize, take: Take) -> (Vec<Message>, Result<(), Fault>) {
+    let (mut buffer, mut seen, mut found) = (BytesMut::new(), 0, Vec::new());
+    let mut decoder = Decoder::new(Framing::Empty);
+    let mut next = |buffer: &mut BytesMut, found: &mut Vec<Message>| -> Result<bool, Fault> {
+        if decoder.is_over() {
+            let Some((head, framing)) = take(buffer, &mut seen)? else { return Ok(false) };
+            decoder = Decoder::new(framing);
+            found.push((head, Vec::new()));
+            return Ok(true);
+        }
+        let (_, content) = found.last_mut().expect("content has a head");
+        match decoder.decode(buffer)? {
+            Decoded::Data(piece) => content.extend_from_slice(&piece),
+            Decoded::Trailers(trailers) => content.extend_from_slice(format!("{trailers:?}").as_bytes()),
+            Decoded::Over => {}
+            Decoded::More => return Ok(false),
+        }
+        Ok(true)
+    };
+    for piece in data.chunks(pieces.max(1)) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match next(&mut buffer, &mut found) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => return (found, Err(fault)),
+            }
+        }
+    }
+    (found, Ok(()))
 }

@@ -97,7 +97,7 @@ pub struct App {
     release: watch::Sender<bool>,
     control: Option<tokio::task::JoinHandle<()>>,
     study: Option<Study>,
-    admin_end: watch::Sender<bool>,
+    admin_end: watch::Sender<admin::End>,
     admin_task: tokio::task::JoinHandle<()>,
     _watch: Watch,
 }
@@ -147,7 +147,7 @@ impl App {
         let (release, released) = watch::channel(false);
         let control = tokio::spawn(control.run(until_released(reported, released), nudged, applied));
         let ready = Arc::new(AtomicBool::new(true));
-        let (admin_end, ending) = watch::channel(false);
+        let (admin_end, ending) = watch::channel(admin::End::NotYet);
         let shown = Admin {
             live: live.clone(),
             console: console.clone(),
@@ -159,7 +159,7 @@ impl App {
             listeners: admin::listeners(),
         };
         let admin_port = TcpListener::from_std(ports.admin)?;
-        let admin_task = tokio::spawn(admin::serve(admin_port, Arc::new(shown), ended(ending)));
+        let admin_task = tokio::spawn(admin::serve(admin_port, Arc::new(shown), ending));
         let app = Self {
             listen,
             listen_tls,
@@ -248,9 +248,10 @@ impl App {
         self.ready.store(false, Ordering::Relaxed);
         // A successor must not come too late, and no connection to a port that nobody accepts from.
         drop((self.door.take(), std::mem::take(&mut self.sockets)));
-        if self.control.is_none() {
+        let handed_over = self.control.is_none();
+        if handed_over {
             // What it shows belongs to a process that is gone: its successor answers on the same port.
-            self.admin_end.send_replace(true);
+            self.admin_end.send_replace(admin::End::HandedOver);
         }
         self.drain.send_replace(true);
         let workers = self.workers;
@@ -263,9 +264,12 @@ impl App {
         }
         end_control(self.control).await;
         end_study(self.study).await;
-        self.admin_end.send_replace(true);
+        let grace = if handed_over { admin::GRACE } else { Duration::ZERO };
+        if !handed_over {
+            self.admin_end.send_replace(admin::End::Now);
+        }
         // A scraper that holds its connection open must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.admin_task).await;
+        let _ = tokio::time::timeout(grace + Duration::from_secs(1), self.admin_task).await;
     }
 
     /// The control plane decides for the last time, saves, and lets the ledger go.

@@ -1,6 +1,5 @@
 //! `drill`: a fault on purpose.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,6 +8,7 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::leaving::Peer;
 use super::problem::Problem;
 use super::routes::Shared;
 use crate::config::Struck;
@@ -29,7 +29,7 @@ struct Asked {
 /// Begins a drill; the status of the dependency says how it goes.
 pub(super) async fn drill(
     State(admin): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(dependency): Path<String>,
     headers: HeaderMap,
     body: Bytes,

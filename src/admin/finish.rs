@@ -1,7 +1,6 @@
 //! `finish`: the proof that V1 is unused, from the ledger's minutes.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -12,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::leaving::Peer;
 use super::past::read;
 use super::problem::Problem;
 use super::routes::Shared;
@@ -40,7 +40,7 @@ struct Asked {
 /// Answers whether V1 can go; a yes is recorded.
 pub(super) async fn finish(
     State(admin): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,

@@ -4,6 +4,7 @@ mod access;
 mod drill;
 mod events;
 mod finish;
+mod leaving;
 mod lift;
 mod openapi;
 mod page;
@@ -14,15 +15,13 @@ mod report;
 mod routes;
 mod study;
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::error_handling::HandleErrorLayer;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -32,7 +31,10 @@ use crate::console::Console;
 use crate::store::Reader;
 use crate::study::Findings;
 use crate::telemetry::Totals;
+use leaving::{Door, Peer};
 use problem::Problem;
+
+pub use leaving::{End, GRACE};
 
 /// Requests answered at once; the admin port serves people and a scraper, not traffic.
 const AT_ONCE: usize = 128;
@@ -72,14 +74,16 @@ impl Admin {
     }
 }
 
-/// Serves the admin port until `end` is ready, and finishes the answers it has begun.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) {
+/// Serves the admin port until its end, and finishes the answers it has begun.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, end: watch::Receiver<End>) {
     let fence = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(|_: tower::BoxError| async { Problem::busy() }))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(AT_ONCE));
-    let app = routes::router(admin).layer(fence).into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(end).await {
+    let farewell = axum::middleware::map_response(leaving::farewell(end.clone()));
+    let app = routes::router(admin).layer(fence).layer(farewell).into_make_service_with_connect_info::<Peer>();
+    let door = Door::new(listener, end.clone());
+    if let Err(error) = axum::serve(door, app).with_graceful_shutdown(leaving::closing(end)).await {
         tracing::error!(%error, "the admin port ended");
     }
 }

@@ -1,6 +1,5 @@
 //! `probe`: V2 asked by hand, with the configuration in force.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::Admin;
+use super::leaving::Peer;
 use super::problem::Problem;
 use super::routes::Shared;
 use crate::backend::Role;
@@ -23,7 +23,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(2);
 /// has left.
 pub(super) async fn probe(
     State(admin): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,

@@ -1,6 +1,5 @@
 //! What can be asked of the admin port.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,6 +14,7 @@ use serde_json::json;
 
 use super::Admin;
 use super::access::check_write;
+use super::leaving::Peer;
 use super::problem::Problem;
 use super::{drill, events, finish, lift, openapi, page, past, probe, report, study};
 use crate::console::{DependencyStatus, Event, Order, Preview, Status, Verb};
@@ -100,7 +100,7 @@ struct Said {
 
 async fn order(
     State(admin): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(dependency): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -126,7 +126,7 @@ async fn plan(State(admin): Shared, rollout: String) -> Result<Json<Vec<Preview>
 
 async fn reload(
     State(admin): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     admin.check_write(&headers, peer)?;
@@ -136,7 +136,7 @@ async fn reload(
 }
 
 impl Admin {
-    pub(super) fn check_write(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+    pub(super) fn check_write(&self, headers: &HeaderMap, Peer(peer): Peer) -> Result<(), Problem> {
         let live = self.live.load();
         check_write(headers, peer.ip(), live.deployment.token_file.as_deref())
     }

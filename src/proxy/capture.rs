@@ -13,6 +13,9 @@ use super::worker::Worker;
 use crate::cap::Cap;
 use crate::score::Body;
 
+/// Pieces up to this size are copied.
+const DROP: usize = 256;
+
 /// What is kept of one answer's content.
 pub(super) struct Capture {
     route: Rc<RouteView>,
@@ -54,7 +57,8 @@ impl Capture {
         }
         self.kept += piece.len();
         self.route.tally().shadow_memory += piece.len().cast_signed() as i64;
-        self.pieces.push(piece.clone());
+        // What comes in drops would hold the whole buffer that each drop was read into.
+        self.pieces.push(if piece.len() <= DROP { Bytes::copy_from_slice(piece) } else { piece.clone() });
     }
 
     /// A piece of content, or what comes after it.

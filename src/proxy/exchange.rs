@@ -11,7 +11,6 @@ use http::header::{HeaderName, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::account::Account;
@@ -43,10 +42,11 @@ use crate::backend::{Backend, Role};
 use crate::outcome::Cause;
 use crate::refusal::Refusal;
 use crate::score::{Score, is_conditional};
-use crate::server::{Line, Peer};
+use crate::server::{Content, Line, Peer};
 use crate::skip::Skip;
 use crate::telemetry::ServedBy;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Outgoing, UpstreamError};
+use crate::wire::Spelling;
 
 const SERVED_BY: HeaderName = HeaderName::from_static("crossfade-served-by");
 const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
@@ -55,7 +55,7 @@ const RESCUED: HeaderName = HeaderName::from_static("crossfade-rescued");
 ///
 /// # Cancel safety
 /// Dropped when the consumer leaves: the primary's call ends, the shadow goes on.
-pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Response<ServedBody> {
+pub(super) async fn exchange(worker: Rc<Worker>, request: Request<Content>, peer: Peer) -> Response<ServedBody> {
     let begun = Instant::now();
     let view = worker.view();
     let (mut head, body) = request.into_parts();
@@ -108,14 +108,14 @@ struct Asked<'a> {
 /// What is left to do once the shadow is on its way.
 struct Legs {
     pair: Rc<Pair>,
-    primary: Option<(Leg, Request<LegBody>)>,
+    primary: Option<(Leg, Outgoing<LegBody>)>,
     /// Where to hear V1's answer, if V2's may need a rescue.
     rescue: Option<oneshot::Receiver<Collected>>,
 }
 
 impl Asked<'_> {
     /// Makes the requests for both backends and starts the shadow.
-    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Incoming) -> Legs {
+    fn mirror(&mut self, pick: Pick, head: request::Parts, body: Content) -> Legs {
         let listener = Listener::new(&head, !body.is_end_stream(), self.line.as_ref().map(|line| line.interim()));
         self.open.0.expects(listener.expected());
         let head = head::forwardable(head, !body.is_end_stream());
@@ -138,21 +138,21 @@ impl Asked<'_> {
         }
         let (ours, theirs, fate) = self.split(body, &pair);
         if fate.is_none() {
-            sampling::measure_noise(self.worker, self.target, &pair, &head, self.begun);
+            sampling::measure_noise(self.worker, self.target, &pair, (&head, self.spelling()), self.begun);
         }
         let mut rescue = None;
         if let Some(leg) = leg(pick.primary.other()) {
-            let (leg, request) = self.request(leg, head.clone(), theirs);
+            let (leg, outgoing) = self.request(leg, head.clone(), theirs);
             let (mouth, ear) = self.may_rescue(pick.primary).then(oneshot::channel).unzip();
             rescue = ear;
-            Shadow { leg, request, fate }.start(self.worker, self.begun, mouth);
+            Shadow { leg, outgoing, fate }.start(self.worker, self.begun, mouth);
         }
         let primary = leg(pick.primary).map(|leg| self.ask(leg, head, ours, listener));
         Legs { pair, primary, rescue }
     }
 
     /// Makes the request for the one backend that somebody asks for by hand.
-    fn probe(&mut self, backend: Backend, head: request::Parts, body: Incoming) -> Legs {
+    fn probe(&mut self, backend: Backend, head: request::Parts, body: Content) -> Legs {
         self.open.0.is_probe();
         let head = head::forwardable(head, !body.is_end_stream());
         let (method, conditional) = (head.method.clone(), is_conditional(&head.headers));
@@ -173,7 +173,7 @@ impl Asked<'_> {
         }
     }
 
-    fn split(&self, body: Incoming, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
+    fn split(&self, body: Content, pair: &Rc<Pair>) -> (LegBody, LegBody, Option<super::tee::CopyFate>) {
         if body.is_end_stream() {
             return (LegBody::Empty, LegBody::Empty, None);
         }
@@ -188,16 +188,15 @@ impl Asked<'_> {
     }
 
     /// The primary's request, whose interim answers are the consumer's.
-    fn ask(&self, leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Request<LegBody>) {
+    fn ask(&self, mut leg: Leg, head: request::Parts, body: LegBody, listener: Listener) -> (Leg, Outgoing<LegBody>) {
         let is_mapped = recast::program(leg.program.as_ref(), &head.headers, &body).is_some();
         // What is mapped is read before the backend is asked whether it wants it.
         let body = if is_mapped { body } else { listener.hold(body) };
-        let (leg, mut request) = self.request(leg, head, body);
-        listener.attach(&mut request);
-        (leg, request)
+        leg.listener = listener;
+        self.request(leg, head, body)
     }
 
-    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Request<LegBody>) {
+    fn request(&self, mut leg: Leg, head: request::Parts, body: LegBody) -> (Leg, Outgoing<LegBody>) {
         let role: Role = leg.pair.role(leg.backend);
         let body = self.resendable(&leg, body);
         let route = &self.target.dependency.routes[self.route];
@@ -208,7 +207,7 @@ impl Asked<'_> {
             reshape::ask(request.headers_mut(), mapping);
             leg.conditional = is_conditional(request.headers());
         }
-        (leg, request)
+        (leg, Outgoing { request, spelling: self.spelling() })
     }
 
     /// The body, kept while it is sent where the backend may have to be asked once more. Others go as they are.
@@ -221,6 +220,18 @@ impl Asked<'_> {
         LegBody::Replay(Box::new(Replay::new(body, self.worker.shadow_memory(), route)))
     }
 
+    /// How the consumer spelled the head of its request, where it could choose.
+    fn spelling(&self) -> Option<Spelling> {
+        self.line.as_ref().and_then(|line| line.spelling())
+    }
+
+    /// Has the answer go out as its backend spelled it.
+    fn spell(&self, spelling: Option<Spelling>) {
+        if let (Some(line), Some(spelling)) = (&self.line, spelling) {
+            line.spell_answer(spelling);
+        }
+    }
+
     fn may_rescue(&self, primary: Backend) -> bool {
         primary == Backend::V2 && self.target.plan.rollout.as_ref().is_some_and(|rollout| rollout.rescue)
     }
@@ -228,15 +239,15 @@ impl Asked<'_> {
     /// Calls the primary and answers the consumer.
     async fn serve(self, legs: Legs) -> Response<ServedBody> {
         let Legs { pair, primary, rescue } = legs;
-        let Some((leg, request)) = primary else {
+        let Some((leg, mut outgoing)) = primary else {
             return answered(self.open.0, refuse::no_backend());
         };
         let due = self.begun + leg.timeout();
         let _unless_answered = Abandoned(Rc::clone(&pair));
-        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
+        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned();
         let asking = async {
-            let request = recast(self.worker, &leg, request, due).await?;
-            leg.call(request, due).await
+            recast(self.worker, &leg, &mut outgoing.request, due).await?;
+            leg.call(&mut outgoing, due).await
         };
         let called = match asking.await {
             Ok(answering) if answering.head.status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -295,13 +306,15 @@ impl Asked<'_> {
 
     /// Passes on a 101, and carries what follows it. Rules cannot judge that.
     fn switch(mut self, answering: Answering, pair: &Pair, offer: Option<&HeaderValue>) -> Response<ServedBody> {
-        let backend = pair.primary();
+        let (backend, mut response) = (pair.primary(), answering.response);
         pair.serve(backend);
+        let Some(carried) = response.body_mut().take_stream() else {
+            return self.fail(pair, &UpstreamError::Unasked);
+        };
         pair.score(backend, Score::Excluded(Cause::Rule));
         self.open.0.served_by(ServedBy::Backend(backend));
-        let mut response = answering.response;
-        let carried = hyper::upgrade::on(&mut response);
         let protocol = offer.and_then(|offer| upgrade::chosen(response.headers(), offer));
+        self.spell(response.body_mut().spelling());
         let mut response = self.mark(response, backend, None);
         if let (Some(protocol), Some(line)) = (protocol, &self.line) {
             upgrade::name(response.headers_mut(), protocol);
@@ -329,7 +342,7 @@ impl Asked<'_> {
         }
     }
 
-    fn stream(mut self, answering: Answering, complete: Complete) -> Response<ServedBody> {
+    fn stream(mut self, mut answering: Answering, complete: Complete) -> Response<ServedBody> {
         let overhead = self.begun.elapsed().saturating_sub(complete.head.latency);
         complete.pair.route().tally().overhead(overhead);
         self.open.0.served_by(ServedBy::Backend(complete.backend));
@@ -339,6 +352,7 @@ impl Asked<'_> {
             }
             self.worker.watch_deadline(&complete.pair, self.begun + self.target.dependency.v2.timeout);
         }
+        self.spell(answering.response.body_mut().spelling());
         let response = self.mark(answering.response, complete.backend, None);
         response.map(|rest| {
             let relay = Relay::streaming(rest, complete, self.open, Rc::clone(self.worker));
@@ -353,6 +367,7 @@ impl Asked<'_> {
         pair.serve(backend);
         self.open.0.served_by(ServedBy::Backend(backend));
         let status = held.head.status;
+        self.spell(held.spelling);
         let response = self.mark(Response::from_parts(held.head, ()), backend, cause);
         let relay = Relay::held(held.content, held.rest, status, self.open, Rc::clone(self.worker));
         response.map(|()| ServedBody::Relay(Box::new(relay)))

@@ -1,16 +1,16 @@
 //! Interim answers (RFC 9110, section 15.2): the primary's are passed on, and its 100 lets the content go that a consumer
 //! holds back for it (section 10.1.1).
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{Request, StatusCode, Version, request};
+use http::{HeaderMap, StatusCode, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
@@ -28,46 +28,50 @@ const EXPECTED_WITHIN: Duration = Duration::from_secs(1);
 /// What holds content back until the backend wants it.
 #[derive(Default)]
 struct Gate {
-    state: AtomicU8,
-    waker: Mutex<Option<Waker>>,
+    state: Cell<State>,
+    waker: Cell<Option<Waker>>,
 }
 
-/// The states of a gate; the first step away from `SHUT` stays.
-const SHUT: u8 = 0;
-const OPEN: u8 = 1;
-const LOCKED: u8 = 2;
+/// The state of a gate; the first step away from `Shut` stays.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Shut,
+    Open,
+    Locked,
+}
 
 impl Gate {
-    fn turn(&self, state: u8) {
-        let _ = self.state.compare_exchange(SHUT, state, Ordering::AcqRel, Ordering::Acquire);
-        if let Some(waker) = self.waker().take() {
+    fn turn(&self, state: State) {
+        if self.state.get() == State::Shut {
+            self.state.set(state);
+        }
+        if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    fn state(&self, cx: &Context<'_>) -> u8 {
-        *self.waker() = Some(cx.waker().clone());
-        self.state.load(Ordering::Acquire)
-    }
-
-    fn waker(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self, cx: &Context<'_>) -> State {
+        self.waker.set(Some(cx.waker().clone()));
+        self.state.get()
     }
 }
 
 /// An answer to a request whose content is held back. When it is over, and nobody has asked for the content, nobody will.
-pub(super) struct Expected(Arc<Gate>);
+pub(super) struct Expected(Rc<Gate>);
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.0.turn(LOCKED);
+        self.0.turn(State::Locked);
     }
 }
 
-/// Where the primary's interim answers go.
+/// Where the primary's interim answers go. By default nowhere.
+#[derive(Default)]
 pub(super) struct Listener {
     consumer: Option<Interim>,
-    gate: Option<Arc<Gate>>,
+    gate: Option<Rc<Gate>>,
+    heard: Cell<usize>,
 }
 
 impl Listener {
@@ -75,12 +79,12 @@ impl Listener {
     pub(super) fn new(head: &request::Parts, has_content: bool, consumer: Option<Interim>) -> Self {
         let waits = has_content && head.version >= Version::HTTP_11 && head.headers.contains_key(EXPECT);
         let consumer = consumer.filter(|_| head.version == Version::HTTP_11);
-        Self { consumer, gate: waits.then(Arc::default) }
+        Self { consumer, gate: waits.then(Rc::default), heard: Cell::new(0) }
     }
 
     /// To be dropped when the answer is over.
     pub(super) fn expected(&self) -> Option<Expected> {
-        self.gate.as_ref().map(|gate| Expected(Arc::clone(gate)))
+        self.gate.as_ref().map(|gate| Expected(Rc::clone(gate)))
     }
 
     /// The content, held back where the consumer holds it back.
@@ -89,53 +93,47 @@ impl Listener {
             None => body,
             Some(gate) => LegBody::Held(Box::new(HeldBack {
                 body,
-                gate: Arc::clone(gate),
+                gate: Rc::clone(gate),
                 patience: Box::pin(sleep(EXPECTED_WITHIN)),
             })),
         }
     }
 
-    /// Hears the interim answers to a request.
-    pub(super) fn attach(self, request: &mut Request<LegBody>) {
-        let Self { consumer, gate } = self;
-        if consumer.is_none() && gate.is_none() {
+    /// An interim answer came.
+    pub(super) fn hear(&self, status: StatusCode, headers: &HeaderMap) {
+        self.heard.set(self.heard.get() + 1);
+        if self.heard.get() > MOST {
             return;
         }
-        let heard = AtomicUsize::new(0);
-        hyper::ext::on_informational(request, move |answer| {
-            if heard.fetch_add(1, Ordering::Relaxed) >= MOST {
-                return;
+        match (&self.gate, status, &self.consumer) {
+            // The consumer is told to go on once the content is asked for.
+            (Some(gate), StatusCode::CONTINUE, _) => gate.turn(State::Open),
+            (_, status, Some(consumer)) => {
+                let mut headers = headers.clone();
+                head::strip_answer(&mut headers);
+                consumer.send(status, &headers);
             }
-            match (&gate, answer.status(), &consumer) {
-                // hyper itself tells the consumer to go on, once the content is asked for.
-                (Some(gate), StatusCode::CONTINUE, _) => gate.turn(OPEN),
-                (_, status, Some(consumer)) => {
-                    let mut headers = answer.headers().clone();
-                    head::strip_answer(&mut headers);
-                    consumer.send(status, &headers);
-                }
-                (_, _, None) => {}
-            }
-        });
+            (_, _, None) => {}
+        }
     }
 }
 
 /// Content that waits for a 100.
 pub(super) struct HeldBack {
     body: LegBody,
-    gate: Arc<Gate>,
+    gate: Rc<Gate>,
     patience: Pin<Box<Sleep>>,
 }
 
 impl HeldBack {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.gate.state(cx) {
-            OPEN => return Pin::new(&mut self.body).poll_frame(cx),
-            LOCKED => return Poll::Ready(Some(Err(BodyError::Unwanted))),
-            _ => {}
+            State::Open => return Pin::new(&mut self.body).poll_frame(cx),
+            State::Locked => return Poll::Ready(Some(Err(BodyError::Unwanted))),
+            State::Shut => {}
         }
         ready!(self.patience.as_mut().poll(cx));
-        self.gate.turn(OPEN);
+        self.gate.turn(State::Open);
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::UPGRADE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+use super::interim::Listener;
 use super::pair::Pair;
-use super::scoring::{Head, kind, may_stream};
+use super::scoring::{Head, nature};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
@@ -17,7 +18,7 @@ use super::{fault, head};
 use crate::backend::Backend;
 use crate::config::Fault;
 use crate::score::{Mapping, Program};
-use crate::upstream::{AnswerBody, Upstream, UpstreamError};
+use crate::upstream::{AnswerBody, Ear, Outgoing, Retrying, Upstream, UpstreamError};
 
 /// One backend's part in one request.
 pub(super) struct Leg {
@@ -29,6 +30,8 @@ pub(super) struct Leg {
     pub(super) conditional: bool,
     /// What becomes of JSON content on its way to the backend.
     pub(super) program: Option<Program>,
+    /// Where interim answers go; nowhere but from the primary.
+    pub(super) listener: Listener,
     /// Of a drill.
     fault: Option<Fault>,
 }
@@ -52,7 +55,8 @@ impl Leg {
         let drill = target.plan.drill.as_ref().filter(|_| backend == Backend::V2);
         let fault = drill.and_then(|drill| drill.strikes(pair.role(backend), Instant::now()));
         let program = target.dependency.backend(backend).and_then(|spec| spec.request.body.clone());
-        Some(Self { pair: Rc::clone(pair), backend, upstream, method: method.clone(), conditional, program, fault })
+        let (pair, method, listener) = (Rc::clone(pair), method.clone(), Listener::default());
+        Some(Self { pair, backend, upstream, method, conditional, program, listener, fault })
     }
 
     /// The backend's `timeout`.
@@ -70,50 +74,65 @@ impl Leg {
         self.pair.route().scorer(self.backend).maps(&self.method, status, headers)
     }
 
-    /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored.
-    pub(super) async fn call(&self, request: Request<LegBody>, due: Instant) -> Result<Answering, UpstreamError> {
+    /// Sends the request and waits for the head of the answer. The time it took is counted; a failure is scored. Of the
+    /// request nothing but its method is of use afterwards.
+    pub(super) async fn call(
+        &self,
+        outgoing: &mut Outgoing<LegBody>,
+        due: Instant,
+    ) -> Result<Answering, UpstreamError> {
         let begun = Instant::now();
-        let offer = head::all(request.headers(), &UPGRADE).next().cloned();
-        let retrying = |what| self.pair.retrying(self.backend, what);
+        // In a box, since few requests have one and many wait.
+        let offer = head::all(outgoing.request.headers(), &UPGRADE).next().cloned().map(Box::new);
         let called = match fault::before(self.fault, due).await {
-            Ok(()) => self.upstream.call(request, due.into(), retrying).await,
+            Ok(()) => self.upstream.call(outgoing, due.into(), self).await,
             Err(error) => Err(error),
         };
-        let called = called.map(|answer| fault::after(self.fault, answer));
-        let called = called.and_then(|response| asked_for(response, offer.as_ref())).and_then(one_length);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
-        called.map(|response| {
-            let head = Head {
-                method: self.method.clone(),
-                conditional: self.conditional,
-                status: response.status(),
-                headers: Head::headers(
-                    response.headers(),
-                    self.pair.route().scorer(self.backend),
-                    self.pair.allowed_headers(),
-                ),
-                kind: kind(response.headers()),
-                latency,
-                may_stream: may_stream(response.headers()),
-                unmapped: self.maps(response.status(), response.headers()),
-            };
-            Answering { response, head }
-        })
+        let mut response = fault::after(self.fault, called?);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_asked_for(&response, offer.as_deref()) {
+            return Err(UpstreamError::Unasked);
+        }
+        if !strict::settle_length(response.headers_mut()) {
+            return Err(UpstreamError::Ambiguous);
+        }
+        let head = self.head(response.status(), response.headers(), latency);
+        Ok(Answering { response, head })
+    }
+
+    /// What scoring has to know of an answer whose head came after `latency`.
+    pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, latency: Duration) -> Head {
+        let scorer = self.pair.route().scorer(self.backend);
+        let (kind, may_stream) = nature(headers);
+        Head {
+            method: self.method.clone(),
+            conditional: self.conditional,
+            status,
+            headers: Head::headers(headers, scorer, self.pair.allowed_headers()),
+            kind,
+            latency,
+            may_stream,
+            unmapped: self.maps(status, headers),
+        }
     }
 }
 
-/// Refuses an answer that does not say its length in one way.
-fn one_length(mut response: Response<AnswerBody<LegBody>>) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
-    if strict::settle_length(response.headers_mut()) { Ok(response) } else { Err(UpstreamError::Ambiguous) }
+impl Ear for Leg {
+    fn retrying(&self, what: Retrying) {
+        self.pair.retrying(self.backend, what);
+    }
+
+    fn spares(&self, error: &UpstreamError) -> bool {
+        self.pair.is_consumers(error)
+    }
+
+    fn interim(&self, status: StatusCode, headers: &HeaderMap) {
+        self.listener.hear(status, headers);
+    }
 }
 
-/// Refuses an answer that changes the protocol when nobody asked for that, or to something else.
-fn asked_for(
-    response: Response<AnswerBody<LegBody>>,
-    offer: Option<&HeaderValue>,
-) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let is_asked_for = || offer.is_some_and(|offer| upgrade::chosen(response.headers(), offer).is_some());
-    if switches && !is_asked_for() { Err(UpstreamError::Unasked) } else { Ok(response) }
+/// Whether an answer that changes the protocol changes it to what somebody offered.
+fn is_asked_for(response: &Response<AnswerBody<LegBody>>, offer: Option<&HeaderValue>) -> bool {
+    offer.is_some_and(|offer| upgrade::chosen(response.headers(), offer).is_some())
 }

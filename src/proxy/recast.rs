@@ -38,7 +38,7 @@ pub(super) fn program<'a>(program: Option<&'a Program>, headers: &HeaderMap, bod
     program.filter(|_| !body.is_end_stream() && is_json(headers))
 }
 
-/// Makes the content of a request what its backend wants, by `due`.
+/// Makes the content of a request what its backend wants, by `due`. A request whose content cannot be mapped has none left.
 ///
 /// # Errors
 /// When the content breaks off or is larger than `score_body`, when the program fails on it, or when there is no room in
@@ -46,11 +46,11 @@ pub(super) fn program<'a>(program: Option<&'a Program>, headers: &HeaderMap, bod
 pub(super) async fn recast(
     worker: &Worker,
     leg: &Leg,
-    request: Request<LegBody>,
+    request: &mut Request<LegBody>,
     due: Instant,
-) -> Result<Request<LegBody>, UpstreamError> {
+) -> Result<(), UpstreamError> {
     let wanted = program(leg.program.as_ref(), request.headers(), request.body());
-    let Some(program) = wanted.cloned() else { return Ok(request) };
+    let Some(program) = wanted.cloned() else { return Ok(()) };
     // In a box, so that whoever maps nothing does not carry its state.
     let mapping = Box::pin(map(worker, leg, request, program));
     tokio::time::timeout_at(due.into(), mapping).await.unwrap_or(Err(UpstreamError::Timeout))
@@ -59,18 +59,19 @@ pub(super) async fn recast(
 async fn map(
     worker: &Worker,
     leg: &Leg,
-    request: Request<LegBody>,
+    request: &mut Request<LegBody>,
     program: Program,
-) -> Result<Request<LegBody>, UpstreamError> {
+) -> Result<(), UpstreamError> {
     let limits = leg.pair.limits();
-    let (mut head, body) = request.into_parts();
+    let body = std::mem::take(request.body_mut());
     let cap = limits.score_body;
     let (pieces, room) = collect(body, cap, Room::new(worker.map_memory())).await?;
     if pieces.is_empty() {
-        return Ok(Request::from_parts(head, LegBody::Whole(Bytes::new())));
+        *request.body_mut() = LegBody::Whole(Bytes::new());
+        return Ok(());
     }
     let rule = leg.pair.route().mapping_rule(leg.backend, worker.shared.lane.counts(), program.text());
-    let headers = head.headers.clone();
+    let headers = request.headers().clone();
     let mapped = worker.shared.lane.run(&rule, limits.rule_timeout, move || {
         let mapped = map_request(&program, &headers, &pieces, cap);
         drop(room);
@@ -78,9 +79,10 @@ async fn map(
     });
     let mapped = mapped.await.map_err(|_| UpstreamError::Late)?.map_err(UpstreamError::Unfit)?;
     let content = Room::new(worker.map_memory()).keep(mapped)?;
-    retain_headers(&mut head.headers, |name| !OF_THE_CONTENT.contains(name));
-    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
-    Ok(Request::from_parts(head, LegBody::Whole(content)))
+    retain_headers(request.headers_mut(), |name| !OF_THE_CONTENT.contains(name));
+    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    *request.body_mut() = LegBody::Whole(content);
+    Ok(())
 }
 
 /// The content, read to its end even where it is too large: the other backend gets its copy while it is read.
@@ -88,7 +90,7 @@ async fn collect(mut body: LegBody, cap: usize, mut room: Room) -> Result<(Arc<[
     let (mut pieces, mut lost) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error {
-            BodyError::Consumer(error) => UpstreamError::Unsent(error),
+            BodyError::Consumer(error) => UpstreamError::Unsent(error.into()),
             _ => UpstreamError::Cut,
         })?;
         let Some(piece) = frame.into_data().ok().filter(|_| lost.is_none()) else { continue };

@@ -120,7 +120,7 @@ impl Relay {
     fn fail(&mut self, error: &UpstreamError) {
         if let Some(unscored) = self.unscored.take() {
             tracing::debug!(backend = %unscored.backend, %error, "an answer broke off");
-            unscored.pair.score(unscored.backend, Score::Fallback(error.cause()));
+            unscored.pair.score(unscored.backend, unscored.pair.blame(error));
         }
         self.open = None;
     }

@@ -20,10 +20,13 @@ use super::worker::Worker;
 use crate::backend::Backend;
 use crate::outcome::{Cause, Outcome};
 use crate::upstream::{AnswerBody, UpstreamError};
+use crate::wire::Spelling;
 
 /// An answer that was read before it is served.
 pub(super) struct Held {
     pub(super) head: response::Parts,
+    /// Of the head.
+    pub(super) spelling: Option<Spelling>,
     pub(super) content: VecDeque<Frame<Bytes>>,
     /// What is left of an answer that is larger than can be scored; it is served unscored.
     pub(super) rest: Option<(AnswerBody<LegBody>, Complete)>,
@@ -71,7 +74,7 @@ fn whole(collected: Collected) -> Option<Held> {
     let capture = &collected.complete.capture;
     let trailers = capture.trailers().cloned().map(Frame::trailers);
     let content = capture.pieces()?.iter().cloned().map(Frame::data).chain(trailers).collect();
-    Some(Held { head: collected.head, content, rest: None })
+    Some(Held { head: collected.head, spelling: collected.spelling, content, rest: None })
 }
 
 /// Reads an answer to its end and scores it, as far as it can be scored.
@@ -87,10 +90,11 @@ async fn hold(
         return Ok(held);
     }
     let (head, mut body) = response.into_parts();
+    let spelling = body.spelling();
     let mut content = VecDeque::new();
     // A stream is served as it comes: its end may wait for a consumer that has seen its head.
     if complete.head.may_stream {
-        return Ok(Held { head, content, rest: Some((body, complete)) });
+        return Ok(Held { head, spelling, content, rest: Some((body, complete)) });
     }
     loop {
         let frame = tokio::time::timeout_at(due.into(), body.frame()).await.map_err(|_| UpstreamError::Timeout)?;
@@ -99,11 +103,11 @@ async fn hold(
         complete.capture.frame(&frame);
         content.push_back(frame);
         if complete.capture.pieces().is_none() {
-            return Ok(Held { head, content, rest: Some((body, complete)) });
+            return Ok(Held { head, spelling, content, rest: Some((body, complete)) });
         }
     }
     settle_by(&complete, worker, due).await;
-    Ok(Held { head, content, rest: None })
+    Ok(Held { head, spelling, content, rest: None })
 }
 
 /// Scores an answer. Where that takes longer than V2 was given, it stays unscored, and is served.

@@ -111,7 +111,8 @@ async fn whole(
     worker: &Worker,
 ) -> Result<(Held, Complete), UpstreamError> {
     let cap = complete.pair.limits().score_body;
-    let (head, body) = response.into_parts();
+    let (head, mut body) = response.into_parts();
+    let spelling = body.spelling();
     let (pieces, trailers, room) = collect(body, cap, Room::new(worker.map_memory())).await?;
     let scorer = Arc::clone(complete.pair.route().scorer(complete.backend));
     let mapping = scorer.mapping().expect("only answers of a backend with a mapping are unmapped");
@@ -131,7 +132,7 @@ async fn whole(
         complete.capture.frame(frame);
     }
     let head = dress(head, &content, mapping);
-    Ok((Held { head, content, rest: None }, complete))
+    Ok((Held { head, spelling, content, rest: None }, complete))
 }
 
 /// Maps the content of an answer that is only to be scored, where a program does it: scoring itself moves values, and no more.

@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{HeaderValue, Request, request};
+use http::{HeaderValue, request};
 use http_body_util::BodyExt;
 
 use super::capture::Capture;
@@ -21,7 +21,8 @@ use crate::outcome::{Cause, Outcome};
 use crate::score::{Finding, Flaws, Score};
 use crate::study::{self, Exchange};
 use crate::unstudied::Unstudied;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Outgoing, Upstream, UpstreamError};
+use crate::wire::Spelling;
 
 /// Where V1's second answer is kept, beside those of V1 and V2.
 const NOISE: usize = 2;
@@ -46,7 +47,8 @@ impl Sampling {
     /// A request that may be looked at. `is_pair`: both backends are asked.
     pub(super) fn begin(&self, worker: &Rc<Worker>, pair: &Pair, head: &request::Parts, is_pair: bool, now: Instant) {
         if let Some(parent) = trace::parent(&head.headers) {
-            let _ = self.trace.set(parent.clone());
+            // A copy, which does not hold on to what was read together with it.
+            let _ = HeaderValue::from_bytes(parent.as_bytes()).map(|parent| self.trace.set(parent));
         }
         let _ = self.worker.set(Rc::clone(worker));
         let rate = pair.view().live.deployment.study.pairs;
@@ -152,7 +154,7 @@ pub(super) fn measure_noise(
     worker: &Rc<Worker>,
     target: &Target,
     pair: &Rc<Pair>,
-    head: &request::Parts,
+    (head, spelling): (&request::Parts, Option<Spelling>),
     now: Instant,
 ) {
     let route = &target.dependency.routes[pair.route().id.index];
@@ -169,9 +171,10 @@ pub(super) fn measure_noise(
     pair.sampling().chosen.set(true);
     pair.route().tally().noise_calls += 1;
     let request = head::leg(head.clone(), LegBody::Empty, (spec, route), Role::Shadow, worker.span());
+    let mut outgoing = Outgoing { request, spelling };
     let (upstream, pair, due) = (Rc::clone(upstream), Rc::clone(pair), now + spec.timeout);
     tokio::task::spawn_local(async move {
-        let asked = ask(&presence.0, &pair, &upstream, request, due);
+        let asked = ask(&presence.0, &pair, &upstream, &mut outgoing, due);
         // Whatever went wrong, there is one answer less to learn from.
         if let Ok(Ok(Some(answer))) = tokio::time::timeout_at(due.into(), asked).await {
             pair.sampling().kept.borrow_mut()[NOISE] = Some(Box::new(answer));
@@ -185,11 +188,11 @@ async fn ask(
     worker: &Worker,
     pair: &Pair,
     upstream: &Upstream<LegBody>,
-    request: Request<LegBody>,
+    outgoing: &mut Outgoing<LegBody>,
     due: Instant,
 ) -> Result<Option<study::Answer>, UpstreamError> {
     let begun = Instant::now();
-    let (head, mut body) = upstream.call(request, due.into(), |_| ()).await?.into_parts();
+    let (head, mut body) = upstream.call(outgoing, due.into(), &()).await?.into_parts();
     let latency = begun.elapsed();
     let mut capture = Capture::new(worker, pair);
     while let Some(frame) = body.frame().await {

@@ -8,14 +8,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::exchange::exchange;
 use super::refuse;
 use super::relay::ServedBody;
 use super::worker::Worker;
-use crate::server::Peer;
+use crate::server::{Content, Peer};
 
 /// Answers the requests of one worker's consumers.
 #[derive(Clone)]
@@ -29,7 +28,7 @@ impl Proxy {
     }
 }
 
-impl Service<(Request<Incoming>, Peer)> for Proxy {
+impl Service<(Request<Content>, Peer)> for Proxy {
     type Response = Response<ServedBody>;
     type Error = Infallible;
     type Future = Fenced;
@@ -38,7 +37,7 @@ impl Service<(Request<Incoming>, Peer)> for Proxy {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, (request, peer): (Request<Incoming>, Peer)) -> Self::Future {
+    fn call(&mut self, (request, peer): (Request<Content>, Peer)) -> Self::Future {
         let exchange = Box::pin(exchange(Rc::clone(&self.worker), request, peer));
         Fenced { worker: Rc::clone(&self.worker), exchange }
     }

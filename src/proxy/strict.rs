@@ -163,7 +163,7 @@ pub(super) fn is_for_everybody(name: &[u8]) -> bool {
     NAMES.iter().any(is_one) || PREFIXES.iter().any(begins)
 }
 
-/// What hyper read and what the head says are the same; a TRACE has no content (RFC 9110, section 9.3.8).
+/// The length is said once, and in one way; a TRACE has no content (RFC 9110, section 9.3.8).
 fn check_framing(head: &request::Parts, has_content: bool) -> Result<(), Refusal> {
     let lengths = head::all(&head.headers, &CONTENT_LENGTH).count();
     let mut codings = head::all(&head.headers, &TRANSFER_ENCODING);
@@ -178,7 +178,7 @@ fn check_framing(head: &request::Parts, has_content: bool) -> Result<(), Refusal
 }
 
 /// Whether an answer says its length in one way; the same number said several times is one (RFC 9112, section 6.3), and stays
-/// once. hyper read the answer by its transfer coding, or by the number.
+/// once. The answer was read by its transfer coding, or by the number.
 pub(super) fn settle_length(headers: &mut HeaderMap) -> bool {
     let mut codings = head::all(headers, &TRANSFER_ENCODING);
     match (codings.next(), codings.next(), head::has(headers, &CONTENT_LENGTH)) {

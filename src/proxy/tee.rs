@@ -19,6 +19,7 @@ use super::replay::Replay;
 use super::upload::Upload;
 use super::view::RouteView;
 use crate::cap::Cap;
+use crate::server::ContentError;
 use crate::skip::Skip;
 use crate::upstream::Resend;
 
@@ -46,7 +47,7 @@ pub(super) enum LegBody {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the consumer's body broke off")]
-    Consumer(#[source] hyper::Error),
+    Consumer(#[source] ContentError),
     #[error("the backend answered without asking for the content")]
     Unwanted,
     #[error("the copy was cut: {}", .0.as_str())]

@@ -12,12 +12,13 @@ use http_body_util::BodyExt;
 use super::capture::Capture;
 use super::leg::Leg;
 use super::reshape;
-use super::scoring::{Complete, Head, kind, may_stream};
+use super::scoring::Complete;
 use super::tee::LegBody;
 use super::worker::Worker;
 use crate::backend::Backend;
 use crate::outcome::Cause;
 use crate::score::{Score, TRIAL_BACKOFF};
+use crate::upstream::Outgoing;
 
 /// From one trial of a worker to the next: V2 gets two requests more per second and worker, at most.
 const EACH: Duration = Duration::from_millis(500);
@@ -35,7 +36,8 @@ pub(super) struct Trials {
 
 impl Trials {
     /// A request to try again should it fail; `None` for nearly all: copying a head costs time.
-    pub(super) fn keep(&self, leg: &Leg, request: &Request<LegBody>, now: Instant) -> Option<Request<LegBody>> {
+    pub(super) fn keep(&self, leg: &Leg, outgoing: &Outgoing<LegBody>, now: Instant) -> Option<Box<Outgoing<LegBody>>> {
+        let request = &outgoing.request;
         let is_time =
             self.until.get().is_some_and(|until| now < until) && self.next.get().is_none_or(|next| next <= now);
         let is_bare = request.method().is_safe() && request.body().is_end_stream();
@@ -45,8 +47,7 @@ impl Trials {
             kept.method_mut().clone_from(request.method());
             kept.uri_mut().clone_from(request.uri());
             kept.headers_mut().clone_from(request.headers());
-            kept.extensions_mut().clone_from(request.extensions());
-            kept
+            Box::new(Outgoing { request: kept, spelling: outgoing.spelling.clone() })
         })
     }
 
@@ -66,33 +67,29 @@ pub(super) fn is_curable(status: StatusCode) -> bool {
 }
 
 /// Tries once more what failed for `cause`, if a request was kept for that.
-pub(super) async fn run(worker: &Worker, leg: &Leg, kept: Option<Request<LegBody>>, cause: Cause) {
+pub(super) async fn run(worker: &Worker, leg: &Leg, kept: Option<Box<Outgoing<LegBody>>>, cause: Cause) {
     let curable = matches!(cause, Cause::Connect | Cause::Reset | Cause::Timeout | Cause::Status);
     if !curable || !worker.trials().failed(kept.is_some(), Instant::now()) {
         return;
     }
-    let Some(request) = kept else { return };
+    if let Some(outgoing) = kept {
+        Box::pin(again(worker, leg, outgoing, cause)).await;
+    }
+}
+
+async fn again(worker: &Worker, leg: &Leg, mut outgoing: Box<Outgoing<LegBody>>, cause: Cause) {
     tokio::time::sleep(TRIAL_BACKOFF).await;
     let begun = Instant::now();
-    let asked = tokio::time::timeout(leg.timeout(), ask(worker, leg, request, begun)).await;
+    let asked = tokio::time::timeout(leg.timeout(), ask(worker, leg, &mut outgoing, begun)).await;
     let took = matches!(asked, Ok(Some(Score::Rich))).then(|| begun.elapsed());
     leg.pair.route().tally().trials.count(cause, took);
 }
 
 /// What the second answer is worth; `None` where there is none.
-async fn ask(worker: &Worker, leg: &Leg, request: Request<LegBody>, begun: Instant) -> Option<Score> {
+async fn ask(worker: &Worker, leg: &Leg, outgoing: &mut Outgoing<LegBody>, begun: Instant) -> Option<Score> {
     let due = begun + leg.timeout();
-    let (head, mut body) = leg.upstream.call(request, due.into(), |_| {}).await.ok()?.into_parts();
-    let head = Head {
-        method: leg.method.clone(),
-        conditional: leg.conditional,
-        status: head.status,
-        headers: Head::headers(&head.headers, leg.pair.route().scorer(leg.backend), &[]),
-        kind: kind(&head.headers),
-        latency: begun.elapsed(),
-        may_stream: may_stream(&head.headers),
-        unmapped: leg.maps(head.status, &head.headers),
-    };
+    let (head, mut body) = leg.upstream.call(outgoing, due.into(), &()).await.ok()?.into_parts();
+    let head = leg.head(head.status, &head.headers, begun.elapsed());
     let mut capture = Capture::new(worker, &leg.pair);
     while let Some(frame) = body.frame().await {
         capture.frame(&frame.ok()?);

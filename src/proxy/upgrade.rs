@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{HeaderMap, Version, request};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep_until};
 
@@ -16,6 +14,7 @@ use super::head;
 use super::view::RouteView;
 use crate::server::Duplex;
 use crate::telemetry::Direction;
+use crate::upstream::Switched;
 
 /// Bytes that one direction of a tunnel holds.
 const BUFFER: usize = 8 << 10;
@@ -61,9 +60,8 @@ fn elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Carries bytes both ways until both ends have said all, or nothing has come from either for `idle`.
-pub(super) async fn carry(consumer: Box<dyn Duplex>, backend: OnUpgrade, idle: Duration, route: Rc<RouteView>) {
-    let Ok(backend) = backend.await else { return };
-    let (from_backend, to_backend) = split(TokioIo::new(backend));
+pub(super) async fn carry(consumer: Box<dyn Duplex>, backend: Switched, idle: Duration, route: Rc<RouteView>) {
+    let (from_backend, to_backend) = split(backend);
     let (from_consumer, to_consumer) = split(consumer);
     let seen = Cell::new(Instant::now());
     let count = |direction| {

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
 
 use super::connection::{HeadLimits, Peer, Security, serve};
 use super::connections::Connections;
+use super::content::Content;
 use crate::cap::Cap;
 use crate::refusal::Refusal;
 
@@ -44,7 +44,7 @@ pub async fn accept<S, B>(
     cap: Arc<Cap>,
     drain: impl Future<Output = ()>,
 ) where
-    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+    S: Service<(Request<Content>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
         + Unpin
         + 'static,

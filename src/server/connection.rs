@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -24,8 +24,9 @@ use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
 use super::connections::{Connections, Exchange, Registration, Witness};
+use super::content::Content;
 use super::line::Line;
-use super::stream::{Observed, Prefaced, Readable};
+use super::stream::{self, Ahead, Observed};
 use super::{http1, http2};
 use crate::refusal::Refusal;
 
@@ -82,7 +83,7 @@ pub fn serve<S, B>(
     connections: &Rc<Connections>,
 ) -> impl Future<Output = Result<(), Error>> + use<S, B>
 where
-    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+    S: Service<(Request<Content>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
         + Unpin
         + 'static,
@@ -94,17 +95,41 @@ where
     let stream = Observed { stream, witness: witness.clone() };
     let is_secure = matches!(security, Security::Tls(_));
     let service = (service, Peer::new(peer, is_secure));
-    let mut life = begin(stream, security, limits, service, witness);
-    std::future::poll_fn(move |cx| unless_doomed(life.as_mut(), &registration, cx))
+    let mut life = Life::Opening(open(stream, security, limits, service, witness));
+    std::future::poll_fn(move |cx| unless_doomed(&mut life, &registration, cx))
 }
 
-/// What a connection does until it ends. In a box, like everything that only some connections need in a box within it: the
+/// What a connection does until it ends. In boxes, like everything that only some connections need in a box within it: the
 /// memory of an idle one is the sum of what is not.
-type Life = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+enum Life {
+    /// Until it is known what is spoken.
+    Opening(Boxed<Result<Boxed<Result<(), Error>>, Error>>),
+    /// HTTP, in one version of it.
+    Http(Boxed<Result<(), Error>>),
+}
 
-fn begin<S, B>(stream: Observed, security: Security, limits: HeadLimits, service: (S, Peer), witness: Witness) -> Life
+type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
+impl Life {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            match self {
+                Self::Opening(opening) => *self = Self::Http(ready!(opening.as_mut().poll(cx))?),
+                Self::Http(http) => return http.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+fn open<S, B>(
+    mut stream: Observed,
+    security: Security,
+    limits: HeadLimits,
+    service: (S, Peer),
+    witness: Witness,
+) -> Boxed<Result<Boxed<Result<(), Error>>, Error>>
 where
-    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+    S: Service<(Request<Content>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
         + Unpin
         + 'static,
@@ -113,12 +138,18 @@ where
 {
     match security {
         Security::Cleartext => Box::pin(async move {
-            let (stream, is_http2) = Prefaced::read(stream).await?;
-            speak(stream, is_http2, limits, service, witness).await
+            let (ahead, is_http2) = stream::open(&mut stream).await?;
+            if !is_http2 {
+                return Ok(Box::pin(http1::speak(stream, ahead, limits, service, witness)) as _);
+            }
+            Ok(speak_http2(Ahead { stream, ahead: ahead.freeze() }, limits, service, witness))
         }),
         Security::Tls(config) => Box::pin(async move {
-            let (stream, is_http2) = Box::pin(encrypt(stream, config, &witness)).await?;
-            speak(stream, is_http2, limits, service, witness).await
+            let (stream, is_http2) = encrypt(stream, config, &witness).await?;
+            if !is_http2 {
+                return Ok(Box::pin(http1::speak(stream, BytesMut::new(), limits, service, witness)) as _);
+            }
+            Ok(speak_http2(stream, limits, service, witness))
         }),
     }
 }
@@ -127,11 +158,7 @@ where
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Polls the connection itself only; the sweep wakes it when its patience is over.
-fn unless_doomed(
-    life: Pin<&mut dyn Future<Output = Result<(), Error>>>,
-    registration: &Registration,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Error>> {
+fn unless_doomed(life: &mut Life, registration: &Registration, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
     registration.activity().remember(cx.waker());
     match registration.activity().doom() {
         Some(doom) => {
@@ -158,24 +185,26 @@ async fn encrypt(
     Ok((stream, is_http2))
 }
 
-fn speak<T, S, B>(stream: T, is_http2: bool, limits: HeadLimits, service: (S, Peer), witness: Witness) -> Life
+fn speak_http2<T, S, B>(
+    stream: T,
+    limits: HeadLimits,
+    (service, peer): (S, Peer),
+    witness: Witness,
+) -> Boxed<Result<(), Error>>
 where
-    T: AsyncRead + AsyncWrite + Readable + Unpin + 'static,
-    S: Service<(Request<Incoming>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<(Request<Content>, Peer), Response = Response<B>, Error = Infallible, Future: Unpin>
         + Clone
         + Unpin
         + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if !is_http2 {
-        return Box::pin(http1::speak(stream, limits, service, witness));
-    }
-    let (service, peer) = service;
     let seen = witness.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = seen.exchange();
-        let answer = service.clone().oneshot((http2::origin_form(request), peer.clone()));
+        let request = http2::origin_form(request).map(Content::Http2);
+        let answer = service.clone().oneshot((request, peer.clone()));
         async move { answer.await.map(|answer| answer.map(|body| Tracked::new(body, exchange))) }
     });
     witness.is_multiplexed();
@@ -221,10 +250,10 @@ where
     }
 }
 
-/// A body during which its connection is not idle.
-pub(super) struct Tracked<B> {
-    pub(super) body: B,
-    pub(super) exchange: Exchange,
+/// A body of HTTP/2 during which its connection is not idle.
+struct Tracked<B> {
+    body: B,
+    exchange: Exchange,
 }
 
 impl<B: Body> Tracked<B> {

@@ -15,10 +15,6 @@ use crate::refusal::Refusal;
 /// The time between two sweeps, and so the resolution of every deadline here.
 pub const SWEEP: Duration = Duration::from_millis(100);
 
-/// Sweeps without a byte after which a connection gives up what only a busy one needs. Taking it apart and putting it together
-/// again costs a few microseconds: too much for every request, nothing for one in five a second.
-const REST_AFTER: u64 = 2;
-
 /// Requests that an HTTP/2 consumer may take back within a second of their start, before their share of all its requests
 /// counts. This and the share are Envoy's, against rapid resets (CVE-2023-44487): each costs the consumer a few bytes,
 /// and us a call to two backends.
@@ -75,10 +71,6 @@ pub(super) struct Activity {
     write_blocked_since: Cell<Option<u64>>,
     exchanges: Cell<u32>,
     multiplexed: Cell<bool>,
-    /// The head of the answer of the last exchange was given to the connection; of HTTP/1 only.
-    headed: Cell<bool>,
-    /// Idle for so long that it should rest, until the next exchange.
-    tired: Cell<bool>,
     streams: Streams,
     doom: Cell<Option<Doom>>,
     waker: RefCell<Option<Waker>>,
@@ -187,9 +179,6 @@ impl Activity {
         let doom = doom.into_iter().find_map(|(is_so, doom)| is_so.then_some(doom));
         if let Some(doom) = doom {
             self.end(doom);
-        } else if self.is_idle() && !self.tired.get() && now - last_seen >= REST_AFTER {
-            self.tired.set(true);
-            self.wake();
         }
     }
 
@@ -222,8 +211,6 @@ impl Activity {
 
     pub(super) fn begin_exchange(&self) {
         self.head_since.set(None);
-        self.headed.set(false);
-        self.tired.set(false);
         self.exchanges.set(self.exchanges.get() + 1);
     }
 }
@@ -283,17 +270,6 @@ impl Witness {
 
     pub(super) fn is_draining(&self) -> bool {
         self.connections.is_draining()
-    }
-
-    /// Whether a drain is on, and the answer to the request under way can still say that it is the last one. Of HTTP/1 only.
-    pub(super) fn has_to_say_goodbye(&self) -> bool {
-        self.is_draining() && self.activity.exchanges.get() > 0 && !self.activity.headed.get()
-    }
-
-    /// Whether the connection should give up what only a busy one needs: no request is under way, and none has been for a
-    /// while. Of HTTP/1 only.
-    pub(super) fn may_rest(&self) -> bool {
-        self.activity.is_idle() && self.activity.tired.get()
     }
 
     /// Counts what was refused before there was a request to answer.
@@ -360,11 +336,6 @@ impl Exchange {
         if self.witness.activity.multiplexed.get() {
             self.turn(if all { ExchangeState::Complete } else { ExchangeState::Offered });
         }
-    }
-
-    /// The head of the answer is there, and on its way. Of HTTP/1 only.
-    pub(super) fn has_head(&self) {
-        self.witness.activity.headed.set(true);
     }
 
     fn turn(&mut self, state: ExchangeState) {

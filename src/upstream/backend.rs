@@ -1,27 +1,28 @@
 //! One backend as one worker sees it: its endpoints, their connections, and one call.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::Response;
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::balance::{Balancer, Choice};
 use super::body::Lease;
-use super::endpoint::{Checkout, Endpoint};
+use super::endpoint::Endpoint;
+use super::error::BoxError;
+use super::exchange::{How, exchange};
 use super::health::Failure;
-use super::retry::{Failed, Recipe, Resend, Retries, Retrying};
+use super::outgoing::{Ear, Outgoing};
+use super::retry::{Failed, Resend, Retries, Retrying};
 use super::tend;
 use super::{AnswerBody, UpstreamError};
 use crate::condition::Condition;
-use crate::config::{BackendSpec, HostPolicy};
+use crate::config::BackendSpec;
 use crate::outcome::Cause;
 use crate::retry::Retry;
 
@@ -36,7 +37,7 @@ pub struct Upstream<B> {
 impl<B> Upstream<B>
 where
     B: Resend + Body<Data = Bytes> + Default + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     /// Begins with one connection to each endpoint, made in the background, and with checks where `checks` asks for them
     /// and the settings have some. There is one condition for each endpoint, in the same order.
@@ -64,12 +65,16 @@ where
         &self.spec
     }
 
-    /// Sends a request whose URI is a path and query, and waits for the head of the answer; once more where the
-    /// configuration wants that, which `hear` is told of. The answer of a try that failed is dropped unread.
+    /// Sends a request, and waits for the head of the answer; once more where the configuration wants that. What happens
+    /// meanwhile is told to `ear`. The answer of a try that failed is dropped unread. Of the request at most the head is
+    /// left, for its memory is wanted sooner than its answer comes.
     ///
     /// A connection that had been idle may have been closed by its peer just now: a request that was not sent at all
     /// goes out again on another one, and so does a safe request without a body of which no answer came (RFC 9110,
     /// section 9.2.2; RFC 9112, section 9.3.1), once.
+    ///
+    /// Where an endpoint accepts nobody, the request goes to another one at once, whatever its method: nothing of it was
+    /// sent, so that is no retry.
     ///
     /// # Errors
     /// As [`UpstreamError`] tells, of the last try; `Timeout` when `due` passes before the head is complete.
@@ -78,81 +83,96 @@ where
     /// Dropping the future closes the connection, and the backend sees its request cut off.
     pub async fn call(
         &self,
-        request: Request<B>,
+        outgoing: &mut Outgoing<B>,
         due: Instant,
-        hear: impl Fn(Retrying),
+        ear: &impl Ear,
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
-        let retries = self.retries.as_ref().filter(|retries| retries.policy.allows(request.method()));
-        let (parts, body) = request.into_parts();
-        let recipe = &mut Recipe::new(parts);
-        match retries {
+        match self.retries.as_ref().filter(|retries| retries.policy.allows(outgoing.request.method())) {
             // In a box, so that whoever has no retries does not carry their state.
-            Some(retries) => Box::pin(self.call_again(retries, recipe, body, due, hear)).await,
-            None => self.call_once(recipe, body, due, None).await.1,
+            Some(retries) => Box::pin(self.call_again(retries, outgoing, due, ear)).await,
+            None => self.call_once(outgoing, due, Try { is_last: true, avoid: None }, ear).await.1,
         }
     }
 
     async fn call_again(
         &self,
         retries: &Retries,
-        recipe: &mut Recipe,
-        mut body: B,
+        outgoing: &mut Outgoing<B>,
         due: Instant,
-        hear: impl Fn(Retrying),
+        ear: &impl Ear,
     ) -> Result<Response<AnswerBody<B>>, UpstreamError> {
         retries.deposit();
         let (mut tries, mut avoid) = (1, None);
         loop {
-            let again = (tries < retries.policy.attempts).then(|| body.again());
-            let (at, answer) = self.call_once(recipe, body, retries.try_due(due), avoid).await;
+            let is_last = tries >= retries.policy.attempts;
+            let again = (!is_last).then(|| outgoing.request.body().again());
+            let (at, answer) = self.call_once(outgoing, retries.try_due(due), Try { is_last, avoid }, ear).await;
             let failed = Failed::of(&answer);
             if tries > 1 {
-                hear(Retrying::Ended(if failed.is_some() { Retry::Failure } else { Retry::Success }));
+                ear.retrying(Retrying::Ended(if failed.is_some() { Retry::Failure } else { Retry::Success }));
             }
             let (Some(failed), Some(again)) = (failed, again) else { return answer };
             if tries == 1 {
-                hear(Retrying::FirstFailed(failed.cause));
+                ear.retrying(Retrying::FirstFailed(failed.cause));
             }
             let Some(again) = again.filter(Resend::is_whole) else {
-                hear(Retrying::Ended(Retry::BodyGone));
+                ear.retrying(Retrying::Ended(Retry::BodyGone));
                 return answer;
             };
             let left = due.saturating_duration_since(Instant::now());
             match retries.pause(tries, &failed, left, self.balancer.random()) {
                 Ok(pause) => tokio::time::sleep(pause).await,
                 Err(reason) => {
-                    hear(Retrying::Ended(reason));
+                    ear.retrying(Retrying::Ended(reason));
                     return answer;
                 }
             }
             drop(answer);
-            body = again;
+            *outgoing.request.body_mut() = again;
             tries += 1;
             avoid = Some(at);
         }
     }
 
-    /// One try, and the endpoint that got it.
+    /// One try, and the endpoint that got it; that is another one where the first one could not be reached.
     async fn call_once(
         &self,
-        recipe: &mut Recipe,
-        body: B,
+        outgoing: &mut Outgoing<B>,
         due: Instant,
-        avoid: Option<usize>,
+        how: Try,
+        ear: &impl Ear,
+    ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
+        let is_whole = Cell::new(true);
+        let (at, answer) = self.ask(outgoing, due, how, (ear, &is_whole)).await;
+        let is_unreached = answer.as_ref().is_err_and(|error| matches!(error.cause(), Cause::Connect | Cause::Tls));
+        if is_unreached && is_whole.get() && self.balancer.is_choice() {
+            return Box::pin(self.ask(outgoing, due, Try { avoid: Some(at), ..how }, (ear, &is_whole))).await;
+        }
+        (at, answer)
+    }
+
+    /// Chooses an endpoint and asks it. Tells whether all of the request is still there.
+    async fn ask(
+        &self,
+        outgoing: &mut Outgoing<B>,
+        due: Instant,
+        Try { is_last, avoid }: Try,
+        (ear, is_whole): (&impl Ear, &Cell<bool>),
     ) -> (usize, Result<Response<AnswerBody<B>>, UpstreamError>) {
         let begun = self.balancer.is_choice().then(Instant::now);
         let in_flight = |at: usize| self.endpoints[at].in_flight.get();
         let choice = begun.map_or_else(Choice::default, |now| self.balancer.choose(in_flight, avoid, now));
         let attempt = Attempt { balancer: &self.balancer, choice };
         let endpoint = &self.endpoints[choice.at];
-        let mut lease = Lease::new(Rc::clone(endpoint));
-        let exchange = pin!(self.exchange(endpoint, recipe, body));
+        let lease = Lease::new(endpoint);
+        // With several endpoints, what may be sent twice may go to another one.
+        let how = How { host: self.spec.host, keeps_head: !is_last || begun.is_some() };
+        let exchange = pin!(exchange(endpoint, outgoing, how, (ear, is_whole)));
         let called = timeout_at(due, exchange).await.unwrap_or(Err(UpstreamError::Timeout));
-        let answer = called.map(|(response, checkout)| {
-            lease.connection = Some(checkout.connection);
-            response.map(|incoming| AnswerBody::new(incoming, lease, self.spec.idle_timeout))
-        });
-        attempt.ended(&answer, begun);
+        let answer = called.map(|answered| answered.lent(lease, self.spec.idle_timeout));
+        if !answer.as_ref().is_err_and(|error| ear.spares(error)) {
+            attempt.ended(&answer, begun);
+        }
         (choice.at, answer)
     }
 
@@ -160,44 +180,15 @@ where
     pub fn reap(&self, now: std::time::Instant, idle: Duration) {
         self.endpoints.iter().for_each(|endpoint| endpoint.reap(now, idle));
     }
+}
 
-    async fn exchange(
-        &self,
-        endpoint: &Endpoint<B>,
-        recipe: &mut Recipe,
-        body: B,
-    ) -> Result<(Response<Incoming>, Checkout<B>), UpstreamError> {
-        let mut checkout = endpoint.checkout().await?;
-        let again = body.again();
-        let request = self.address(recipe.request(body, again.is_none()), endpoint);
-        let again = again.filter(|_| checkout.reused && is_repeatable(&request));
-        let mut failed = match checkout.connection.sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, checkout)),
-            Err(failed) => failed,
-        };
-        let unsent = failed.take_message().filter(|_| checkout.reused);
-        let error = failed.error();
-        let stale = !(error.is_parse() || error.is_user() || error.is_timeout());
-        let again = again.filter(|_| stale).map(|body| self.address(recipe.request(body, false), endpoint));
-        let Some(request) = unsent.or(again) else { return Err(broken(failed.into_error())) };
-        let mut fresh = endpoint.connect().await?;
-        let response = fresh.connection.sender.send_request(request).await.map_err(broken)?;
-        Ok((response, fresh))
-    }
-
-    fn address(&self, mut request: Request<B>, endpoint: &Endpoint<B>) -> Request<B> {
-        if self.spec.host == HostPolicy::Endpoint || !request.headers().contains_key(HOST) {
-            request.headers_mut().insert(HOST, endpoint.host.clone());
-        }
-        if !endpoint.base_path().is_empty() {
-            let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-            // Base path and path are both valid, and so is one behind the other.
-            if let Ok(uri) = format!("{}{path}", endpoint.base_path()).parse::<Uri>() {
-                *request.uri_mut() = uri;
-            }
-        }
-        request
-    }
+/// What is particular about one try.
+#[derive(Clone, Copy)]
+struct Try {
+    /// No other one follows.
+    is_last: bool,
+    /// The endpoint that failed just now.
+    avoid: Option<usize>,
 }
 
 /// A try under way; dropped without an end, it tells nothing of its endpoint.
@@ -225,13 +216,4 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.balancer.forget(self.choice);
     }
-}
-
-/// Whether it may be sent on another connection where the peer of an idle one turns out to have closed it meanwhile.
-fn is_repeatable<B: Body>(request: &Request<B>) -> bool {
-    request.method().is_safe() && request.body().is_end_stream()
-}
-
-fn broken(error: hyper::Error) -> UpstreamError {
-    if error.is_user() { UpstreamError::Unsent(error) } else { UpstreamError::Broken(error) }
 }

@@ -11,16 +11,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::Scheme;
 use http_body::Body;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::UpstreamError;
-use super::http2::{self, Pool};
+use super::error::BoxError;
+use super::http1::{self, Connection};
+use super::http2::{self, Pool, Stream};
 use super::resolve::Addresses;
-use super::sender::Sender;
 use super::tls::encrypt;
 use crate::condition::Condition;
 use crate::config::{self, Protocol};
@@ -28,9 +26,6 @@ use crate::random::Random;
 
 /// Idle connections in HTTP/1.1 that one worker keeps to one endpoint; more are closed when they come back.
 const MAX_IDLE: usize = 256;
-
-/// Bytes of an answer's head; twice what Envoy takes.
-const MOST_HEAD: usize = 128 << 10;
 
 /// The longest time that a connection is used for new requests; each one's own lies within a fifth below, so that they do
 /// not end together. New addresses of a name and endpoints behind a load balancer get their share within this time.
@@ -44,7 +39,8 @@ pub(super) struct Endpoint<B> {
     connect_timeout: Duration,
     addresses: Addresses,
     random: Random,
-    idle: RefCell<Vec<Idle<B>>>,
+    #[expect(clippy::vec_box, reason = "each is taken out, carried about and put back")]
+    idle: RefCell<Vec<Box<Connection>>>,
     shared: Pool<B>,
     /// Whether its connections can be shared, as far as it is known: by the configuration, or by the last one.
     is_http2: Cell<Option<bool>>,
@@ -54,28 +50,30 @@ pub(super) struct Endpoint<B> {
     pub(super) in_flight: Cell<usize>,
 }
 
-struct Idle<B> {
-    sender: SendRequest<B>,
-    since: Instant,
-    until: Instant,
-}
-
-/// A connection, and until when it is used for new requests.
-pub(super) struct Connection<B> {
-    pub(super) sender: Sender<B>,
-    until: Instant,
+/// A connection that is ready for one request.
+pub(super) enum Sender<B> {
+    /// A connection of its own.
+    Http1(Box<Connection>),
+    /// A place on a shared one.
+    Http2(Stream<B>),
 }
 
 /// A connection, and whether it had been used before: only then may its peer have closed it meanwhile.
 pub(super) struct Checkout<B> {
-    pub(super) connection: Connection<B>,
+    pub(super) sender: Sender<B>,
     pub(super) reused: bool,
+}
+
+impl<B> Endpoint<B> {
+    pub(super) fn base_path(&self) -> &str {
+        &self.spec.base_path
+    }
 }
 
 impl<B> Endpoint<B>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     pub(super) fn new(spec: &config::Endpoint, connect_timeout: Duration, condition: Arc<Condition>) -> Self {
         let host = HeaderValue::from_str(spec.authority.as_str()).expect("an authority is a valid header value");
@@ -100,22 +98,18 @@ where
         }
     }
 
-    pub(super) fn base_path(&self) -> &str {
-        &self.spec.base_path
-    }
-
     /// An idle connection that is still open, a place on a shared one, or a new one.
     pub(super) async fn checkout(&self) -> Result<Checkout<B>, UpstreamError> {
-        while let Some(Idle { mut sender, until, .. }) = self.pop() {
-            if is_free(&mut sender).await {
-                return Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: true });
+        while let Some(mut connection) = self.pop() {
+            if connection.is_quiet() {
+                return Ok(Checkout { sender: Sender::Http1(connection), reused: true });
             }
         }
         // In a box: the state of a handshake is large, and must not be moved about with every request that needs none.
         if self.is_http2.get() == Some(false) { self.connect().await } else { Box::pin(self.share()).await }
     }
 
-    fn pop(&self) -> Option<Idle<B>> {
+    fn pop(&self) -> Option<Box<Connection>> {
         self.idle.borrow_mut().pop()
     }
 
@@ -124,9 +118,8 @@ where
     async fn share(&self) -> Result<Checkout<B>, UpstreamError> {
         let waiting = async {
             while self.is_http2.get() != Some(false) {
-                if let Some((stream, until)) = self.shared.place(Instant::now()) {
-                    let connection = Connection { sender: Sender::Http2(stream), until };
-                    return Some(Checkout { connection, reused: true });
+                if let Some(stream) = self.shared.place(Instant::now()) {
+                    return Some(Checkout { sender: Sender::Http2(stream), reused: true });
                 }
                 let dialed = self.dialed.notified();
                 if !self.dialing.get() {
@@ -142,7 +135,9 @@ where
             Ok(None) => {
                 let _dialing = Dialing::new(self);
                 let checkout = self.connect().await?;
-                self.offer(&checkout.connection);
+                if let Sender::Http2(stream) = &checkout.sender {
+                    self.shared.keep(stream);
+                }
                 Ok(checkout)
             }
             Err(_) => Err(UpstreamError::ConnectTimeout),
@@ -159,7 +154,8 @@ where
         let stream = timeout(self.connect_timeout, dial).await.map_err(|_| UpstreamError::ConnectTimeout)??;
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
         let Some(tls) = &self.spec.tls else {
-            return self.speak(stream, self.is_http2.get() == Some(true), Scheme::HTTP).await;
+            let is_http2 = self.is_http2.get() == Some(true);
+            return self.speak(http1::Stream::Clear(stream), is_http2, Scheme::HTTP).await;
         };
         let encrypted = encrypt(tls, stream, self.connect_timeout).await.and_then(|stream| {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
@@ -171,7 +167,7 @@ where
         self.complain(encrypted.as_ref().err());
         let (stream, is_http2) = encrypted?;
         self.is_http2.set(Some(is_http2));
-        self.speak(stream, is_http2, Scheme::HTTPS).await
+        self.speak(http1::Stream::Secure(Box::new(stream)), is_http2, Scheme::HTTPS).await
     }
 
     /// Says once for all workers what is wrong with an endpoint's TLS: nothing mends it but people. What changes from one
@@ -185,63 +181,34 @@ where
         }
     }
 
-    async fn speak<T>(&self, stream: T, is_http2: bool, scheme: Scheme) -> Result<Checkout<B>, UpstreamError>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn speak(&self, io: http1::Stream, is_http2: bool, scheme: Scheme) -> Result<Checkout<B>, UpstreamError> {
         let until = Instant::now() + MAX_AGE.mul_f64(f64::from(self.random.below(20) + 81) / 100.0);
-        if is_http2 {
-            let sender = Sender::Http2(http2::open(stream, scheme).await?);
-            return Ok(Checkout { connection: Connection { sender, until }, reused: false });
-        }
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(true)
-            .allow_spaces_after_header_name_in_responses(true)
-            .max_header_size(MOST_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::Broken)?;
-        // Ends when the sender is dropped or the peer closes; its errors reach whoever waits for an answer.
-        tokio::task::spawn_local(connection.with_upgrades());
-        Ok(Checkout { connection: Connection { sender: Sender::Http1(sender), until }, reused: false })
-    }
-
-    /// Lets others share a connection that can be shared.
-    fn offer(&self, connection: &Connection<B>) {
-        if let Sender::Http2(stream) = &connection.sender {
-            self.shared.keep(stream, connection.until);
-        }
-    }
-
-    /// Keeps a connection whose answer was read to its end.
-    pub(super) fn checkin(&self, connection: Connection<B>) {
-        self.offer(&connection);
-        // A place on a shared connection is free as soon as it is dropped.
-        let Connection { sender: Sender::Http1(sender), until } = connection else { return };
-        let (mut idle, since) = (self.idle.borrow_mut(), Instant::now());
-        if !sender.is_closed() && since < until && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender, since, until });
-        }
-    }
-
-    /// Closes the connections that nobody used for `longest`, and those that are too old.
-    pub(super) fn reap(&self, now: Instant, longest: Duration) {
-        let is_kept = |idle: &Idle<B>| {
-            let age = now.saturating_duration_since(idle.since);
-            age <= longest && now < idle.until && !idle.sender.is_closed()
+        let sender = if is_http2 {
+            Sender::Http2(http2::open(io, scheme, until).await?)
+        } else {
+            Sender::Http1(Box::new(Connection::new(io, until)))
         };
-        self.idle.borrow_mut().retain(is_kept);
-        self.shared.reap(now, longest);
+        Ok(Checkout { sender, reused: false })
     }
-}
 
-/// Whether an idle connection takes a request now. Its own task may still have to run once to say so; one that needs longer
-/// was answered early, and is still sending the content of the request before.
-async fn is_free<B>(sender: &mut SendRequest<B>) -> bool {
-    tokio::select! {
-        biased;
-        ready = sender.ready() => ready.is_ok(),
-        () = async { for _ in 0..4 { tokio::task::yield_now().await } } => false,
+    /// Keeps a connection that nobody uses.
+    pub(super) fn checkin(&self, sender: Sender<B>) {
+        let mut connection = match sender {
+            Sender::Http1(connection) => connection,
+            // The place is free as soon as it is dropped.
+            Sender::Http2(stream) => return self.shared.keep(&stream),
+        };
+        let mut idle = self.idle.borrow_mut();
+        if connection.rest(Instant::now()) && idle.len() < MAX_IDLE {
+            idle.push(connection);
+        }
+    }
+
+    /// Closes the connections that nobody used for `longest`, those that are too old, and those whose peer closed them or
+    /// says something unasked.
+    pub(super) fn reap(&self, now: Instant, longest: Duration) {
+        self.idle.borrow_mut().retain_mut(|connection| connection.is_kept(now, longest));
+        self.shared.reap(now, longest);
     }
 }
 

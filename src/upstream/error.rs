@@ -6,6 +6,38 @@ use http::StatusCode;
 
 use crate::outcome::Cause;
 use crate::score::MappingFault;
+use crate::wire::Fault;
+
+/// Any error of a request's content.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where an exchange broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum Breakage {
+    /// The connection broke.
+    #[error("the connection broke")]
+    Connection(#[source] io::Error),
+    /// The endpoint closed the connection.
+    #[error("the endpoint closed the connection before the answer was over")]
+    Cut,
+    /// What came is not HTTP/1.1.
+    #[error(transparent)]
+    Fault(Fault),
+    /// An exchange in HTTP/2 failed.
+    #[error(transparent)]
+    Http2(hyper::Error),
+}
+
+impl Breakage {
+    /// Whether what came is to blame, and not that it ended.
+    pub fn is_parse(&self) -> bool {
+        match self {
+            Self::Fault(fault) => *fault != Fault::Cut,
+            Self::Http2(error) => error.is_parse(),
+            Self::Connection(_) | Self::Cut => false,
+        }
+    }
+}
 
 /// Why a backend gave no answer, only a part of one, or one that nobody can use. Never the consumer's fault.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +63,7 @@ pub enum UpstreamError {
     Idle,
     /// The connection broke, or what came is not HTTP.
     #[error("failed to read the answer")]
-    Broken(#[source] hyper::Error),
+    Broken(#[from] Breakage),
     /// The backend changed the protocol without being asked to.
     #[error("failed to use an answer that switches protocols unasked")]
     Unasked,
@@ -41,7 +73,7 @@ pub enum UpstreamError {
     Ambiguous,
     /// The body of the request ended early: the consumer left, or the copy was given up.
     #[error("failed to send the whole request")]
-    Unsent(#[source] hyper::Error),
+    Unsent(#[source] BoxError),
     /// The answer is in V2's shape, and cannot be mapped to what V1's consumers expect.
     #[error("failed to map the answer: {0}")]
     Unmappable(MappingFault),
@@ -60,6 +92,10 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    pub(super) fn from_http2(error: hyper::Error) -> Self {
+        if error.is_user() { Self::Unsent(error.into()) } else { Self::Broken(Breakage::Http2(error)) }
+    }
+
     /// The cause of the fallback that this failure is.
     pub fn cause(&self) -> Cause {
         match self {

@@ -46,7 +46,7 @@ const OF_CONNECTIONS: [HeaderName; 5] = [
 
 /// The connections to one endpoint that take new requests, each until its time is over.
 pub(super) struct Pool<B> {
-    connections: RefCell<Vec<(Rc<Connection<B>>, Instant)>>,
+    connections: RefCell<Vec<Rc<Connection<B>>>>,
 }
 
 /// A connection that several requests share.
@@ -57,6 +57,8 @@ struct Connection<B> {
     streams: Cell<usize>,
     most: Cell<usize>,
     used: Cell<Instant>,
+    /// From when on it takes no new requests.
+    until: Instant,
     is_kept: Cell<bool>,
 }
 
@@ -84,45 +86,45 @@ impl<B> Default for Pool<B> {
 }
 
 impl<B> Pool<B> {
-    /// A place on an open connection, and until when it takes new requests: the fullest one that has room, so that those at
-    /// the end run empty and are closed.
-    pub(super) fn place(&self, now: Instant) -> Option<(Stream<B>, Instant)> {
+    /// A place on an open connection: the fullest one that has room, so that those at the end run empty and are closed.
+    pub(super) fn place(&self, now: Instant) -> Option<Stream<B>> {
         let mut connections = self.connections.borrow_mut();
-        connections.retain(|(connection, until)| !connection.sender.is_closed() && now < *until);
-        let roomy = connections.iter().filter(|(it, _)| it.streams.get() < it.most.get());
-        roomy.max_by_key(|(it, _)| it.streams.get()).map(|(it, until)| (Stream::on(it), *until))
+        connections.retain(|connection| !connection.sender.is_closed() && now < connection.until);
+        let roomy = connections.iter().filter(|it| it.streams.get() < it.most.get());
+        roomy.max_by_key(|it| it.streams.get()).map(Stream::on)
     }
 
     /// Takes new requests on the connection of a stream, until its time is over.
-    pub(super) fn keep(&self, stream: &Stream<B>, until: Instant) {
+    pub(super) fn keep(&self, stream: &Stream<B>) {
         if !stream.connection.is_kept.replace(true) {
-            self.connections.borrow_mut().push((Rc::clone(&stream.connection), until));
+            self.connections.borrow_mut().push(Rc::clone(&stream.connection));
         }
     }
 
     /// Closes the connections that carry nothing, and carried nothing for `longest`, and those that are too old.
     pub(super) fn reap(&self, now: Instant, longest: Duration) {
-        self.connections.borrow_mut().retain(|(it, until)| {
+        self.connections.borrow_mut().retain(|it| {
             let is_used = it.streams.get() > 0 || now.saturating_duration_since(it.used.get()) <= longest;
-            !it.sender.is_closed() && is_used && now < *until
+            !it.sender.is_closed() && is_used && now < it.until
         });
     }
 }
 
-/// Begins to speak HTTP/2, and takes a place on the connection; nobody else has one until it is [kept](Pool::keep).
-pub(super) async fn open<T, B>(stream: T, scheme: Scheme) -> Result<Stream<B>, UpstreamError>
+/// Begins to speak HTTP/2 on a connection that takes new requests until `until`, and takes a place on the connection; nobody else has one until it is [kept](Pool::keep).
+pub(super) async fn open<T, B>(stream: T, scheme: Scheme, until: Instant) -> Result<Stream<B>, UpstreamError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (sender, driver) = builder().handshake(TokioIo::new(stream)).await.map_err(UpstreamError::Broken)?;
+    let (sender, driver) = builder().handshake(TokioIo::new(stream)).await.map_err(UpstreamError::from_http2)?;
     let connection = Rc::new(Connection {
         sender,
         scheme,
         streams: Cell::new(0),
         most: Cell::new(MAX_STREAMS),
         used: Cell::new(Instant::now()),
+        until,
         is_kept: Cell::new(false),
     });
     let watched = Rc::downgrade(&connection);

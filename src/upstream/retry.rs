@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Request, Response, StatusCode, request};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -37,26 +37,6 @@ pub enum Retrying {
     FirstFailed(Cause),
     /// What became of the wish for another one.
     Ended(Retry),
-}
-
-/// What the request of each try is made from. Nothing else waits with a request in its state.
-pub(super) struct Recipe {
-    head: Option<request::Parts>,
-}
-
-impl Recipe {
-    pub(super) const fn new(head: request::Parts) -> Self {
-        Self { head: Some(head) }
-    }
-
-    /// A request with this body. The last one takes the head along.
-    ///
-    /// # Panics
-    /// After the last one.
-    pub(super) fn request<B>(&mut self, body: B, is_last: bool) -> Request<B> {
-        let head = if is_last { self.head.take() } else { self.head.clone() };
-        Request::from_parts(head.expect("nothing is sent after the last request"), body)
-    }
 }
 
 /// Why a try is worth another one, and how long the backend asks to be left alone.

@@ -1,10 +1,11 @@
 //! What is done for endpoints beside calling them: a first connection ahead of the first call, and checks.
 
+use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
+use http::header::{CONNECTION, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body::Body;
 use tokio::time::{sleep, timeout};
@@ -12,23 +13,26 @@ use tokio::time::{sleep, timeout};
 use super::UpstreamError;
 use super::backend::Upstream;
 use super::endpoint::Endpoint;
+use super::error::BoxError;
+use super::exchange::{How, exchange_on};
 use super::health::Checks;
+use super::outgoing::Outgoing;
 use super::retry::Resend;
 use crate::condition::Condition;
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, HostPolicy};
 
 /// Opens one connection to each endpoint, so that the first calls need not wait for one.
 pub(super) fn warm<B>(endpoints: &[Rc<Endpoint<B>>])
 where
     B: Resend + Body<Data = Bytes> + Default + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     for endpoint in endpoints {
         let endpoint = Rc::clone(endpoint);
         tokio::task::spawn_local(async move {
             // Whoever calls first learns why there is none.
             if let Ok(checkout) = endpoint.connect().await {
-                endpoint.checkin(checkout.connection);
+                endpoint.checkin(checkout.sender);
             }
         });
     }
@@ -42,7 +46,7 @@ pub(super) async fn check<B>(
     how: HealthCheck,
 ) where
     B: Resend + Body<Data = Bytes> + Default + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     let mut checks = Checks::default();
     while upstream.strong_count() > 0 {
@@ -63,16 +67,17 @@ fn is_well(how: &HealthCheck, status: StatusCode) -> bool {
 async fn ask<B>(endpoint: &Endpoint<B>, how: &HealthCheck) -> Result<StatusCode, UpstreamError>
 where
     B: Resend + Body<Data = Bytes> + Default + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     let mut request = Request::new(B::default());
-    // Base path and path are both valid, and so is one behind the other.
-    *request.uri_mut() = format!("{}{}", endpoint.base_path(), how.path).parse().unwrap_or(Uri::from_static("/"));
+    // The configuration has valid paths only.
+    *request.uri_mut() = how.path.parse().unwrap_or(Uri::from_static("/"));
     let headers = request.headers_mut();
-    headers.insert(HOST, endpoint.host.clone());
     headers.insert(USER_AGENT, HeaderValue::from_static("crossfade-check"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let mut checkout = endpoint.connect().await?;
-    let answer = checkout.connection.sender.send_request(request).await;
-    answer.map(|answer| answer.status()).map_err(UpstreamError::Broken)
+    let mut outgoing = Outgoing { request, spelling: None };
+    let sent = How { host: HostPolicy::Endpoint, keeps_head: false };
+    let answered =
+        exchange_on(endpoint.connect().await?, endpoint, &mut outgoing, sent, (&(), &Cell::new(false))).await;
+    answered.map(|answered| answered.head.status())
 }

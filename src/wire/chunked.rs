@@ -24,7 +24,8 @@ pub(super) struct Chunked {
 enum At {
     /// In the digits of a size; whether there was one.
     Size(u64, bool),
-    /// Behind the digits.
+    /// Behind the digits, with space after them.
+    Space(u64),
     Extension(u64),
     SizeLf(u64),
     Data(u64),
@@ -88,7 +89,13 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<At, Fault> {
         Ok(match (self.at, byte) {
             (At::Size(size, any), _) => return after_size_byte(size, any, byte),
-            (At::Extension(size), b'\r') => At::SizeLf(size),
+            (At::Extension(size) | At::Space(size), b'\r') => At::SizeLf(size),
+            (At::Space(size), b' ' | b'\t') if self.extensions < MOST_EXTENSIONS => {
+                self.extensions += 1;
+                At::Space(size)
+            }
+            // What is neither space nor an extension could be more of the size to somebody else.
+            (At::Space(size), b';') => At::Extension(size),
             (At::Extension(size), byte) if byte != b'\n' && self.extensions < MOST_EXTENSIONS => {
                 self.extensions += 1;
                 At::Extension(size)
@@ -108,7 +115,7 @@ impl Chunked {
             buffer.advance(2);
             return Ok(Next::Over);
         }
-        match head::end_of_lines(buffer, seen).map_err(|_| Fault::Chunk)? {
+        match head::end_of_lines(buffer, seen, false).map_err(|_| Fault::Chunk)? {
             Some(length) if length <= MOST_TRAILERS => {
                 let lines = buffer.split_to(length).freeze();
                 head::lines(&lines).map(Next::Trailers).map_err(|_| Fault::Chunk)
@@ -126,7 +133,8 @@ fn after_size_byte(size: u64, any: bool, byte: u8) -> Result<At, Fault> {
     }
     match byte {
         b'\r' if any => Ok(At::SizeLf(size)),
-        b' ' | b'\t' | b';' if any => Ok(At::Extension(size)),
+        b' ' | b'\t' if any => Ok(At::Space(size)),
+        b';' if any => Ok(At::Extension(size)),
         _ => Err(Fault::Chunk),
     }
 }

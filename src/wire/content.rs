@@ -7,6 +7,7 @@ use http_body::SizeHint;
 use super::Fault;
 use super::chunked::{Chunked, Next, Size};
 use super::outbox::Outbox;
+use super::trailers::may_trail;
 use super::write::{end_head, write_line};
 
 /// How the end of a message's content is known.
@@ -184,7 +185,8 @@ impl Encoder {
         }
     }
 
-    /// Appends the end of the content with trailers. Only chunks have a place for them; elsewhere they are left out.
+    /// Appends the end of the content with trailers. Only chunks have a place for them; elsewhere they are left out, and so are
+    /// fields that frame, route or authenticate (RFC 9110, section 6.5.1).
     ///
     /// # Errors
     /// Those of [`end`](Self::end).
@@ -194,7 +196,7 @@ impl Encoder {
         }
         let tail = outbox.tail();
         tail.extend_from_slice(b"0\r\n");
-        for (name, value) in trailers {
+        for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name)) {
             write_line(tail, name.as_str(), value.as_bytes());
         }
         end_head(tail);

@@ -45,7 +45,7 @@ pub fn take_request(
     seen: &mut usize,
     most: usize,
 ) -> Result<Option<Parsed<request::Parts>>, Fault> {
-    let Some(head) = take(buffer, seen, most)? else { return Ok(None) };
+    let Some(head) = take(buffer, seen, most, OF_REQUEST)? else { return Ok(None) };
     let mut lines = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_LINES];
     let mut request = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default().parse_request_with_uninit_headers(&mut request, &head, &mut lines);
@@ -58,11 +58,11 @@ pub fn take_request(
     let said = Said::read(request.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_request(parts.version)?;
     let persistent = said.is_persistent(parts.version);
-    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head), persistent }))
+    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head.clone(), request.headers), persistent }))
 }
 
 /// Takes the head of an answer to a request of the method `asked` off the front of `buffer`, as [`take_request`] does. Interim
-/// answers are answers like others here, without content.
+/// answers are answers like others here, without content. A bare LF ends a line as well (RFC 9112, section 2.2).
 ///
 /// # Errors
 /// Why nobody can tell what was answered. Whether an answer says its length in one way only is for whoever passes it on.
@@ -72,7 +72,7 @@ pub fn take_answer(
     most: usize,
     asked: &Method,
 ) -> Result<Option<Parsed<response::Parts>>, Fault> {
-    let Some(head) = take(buffer, seen, most)? else { return Ok(None) };
+    let Some(head) = take(buffer, seen, most, OF_ANSWER)? else { return Ok(None) };
     let mut lines = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_LINES];
     let mut answer = httparse::Response::new(&mut []);
     let mut parser = ParserConfig::default();
@@ -86,7 +86,7 @@ pub fn take_answer(
     let said = Said::read(answer.headers, &head, &mut parts.headers)?;
     let framing = said.framing_of_answer(&parts, asked)?;
     let persistent = said.is_persistent(parts.version) && framing != Framing::UntilClose;
-    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head), persistent }))
+    Ok(Some(Parsed { head: parts, framing, spelling: Spelling::of(head.clone(), answer.headers), persistent }))
 }
 
 /// Lines of headers with the empty line behind them, and nothing else.
@@ -101,33 +101,54 @@ pub(super) fn lines(bytes: &Bytes) -> Result<HeaderMap, Fault> {
     }
 }
 
+/// What is known of a head before it is read.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// What it begins with.
+    begin: &'static [u8],
+    /// Whether a bare LF ends a line.
+    bare_lf: bool,
+}
+
+const OF_REQUEST: Kind = Kind { begin: b"", bare_lf: false };
+const OF_ANSWER: Kind = Kind { begin: b"HTTP/1.", bare_lf: true };
+
 /// Takes the bytes of one head, its empty line included.
-fn take(buffer: &mut BytesMut, seen: &mut usize, most: usize) -> Result<Option<Bytes>, Fault> {
+fn take(buffer: &mut BytesMut, seen: &mut usize, most: usize, kind: Kind) -> Result<Option<Bytes>, Fault> {
     if *seen == 0 {
         // Empty lines before a message mean nothing (RFC 9112, section 2.2).
         while buffer.starts_with(b"\r\n") {
             buffer.advance(2);
         }
-        if buffer[..] == b"\r"[..] {
-            return Ok(None);
-        }
     }
-    match end_of_lines(buffer, seen)? {
+    if buffer[..] == b"\r"[..] {
+        return Ok(None);
+    }
+    let begun = buffer.len().min(kind.begin.len());
+    if buffer[..begun] != kind.begin[..begun] {
+        return Err(Fault::Syntax);
+    }
+    match end_of_lines(buffer, seen, kind.bare_lf)? {
         Some(length) if length <= most => {
             *seen = 0;
-            Ok(Some(buffer.split_to(length).freeze()))
+            // A copy: heads are kept for as long as an exchange lasts, and would keep all that was read with them.
+            let head = Bytes::copy_from_slice(&buffer[..length]);
+            buffer.advance(length);
+            Ok(Some(head))
         }
         None if buffer.len() <= most => Ok(None),
         _ => Err(Fault::HeadSize),
     }
 }
 
-/// The length of lines up to the first empty one, and with it. Each of them ends with CR LF.
-pub(super) fn end_of_lines(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
+/// The length of lines up to the first empty one, and with it. Each of them ends with CR LF, or with a `bare_lf`.
+pub(super) fn end_of_lines(bytes: &[u8], seen: &mut usize, bare_lf: bool) -> Result<Option<usize>, Fault> {
     for at in memchr::memchr_iter(b'\n', &bytes[*seen..]).map(|at| *seen + at) {
         match bytes[..at] {
             [.., b'\n', b'\r'] => return Ok(Some(at + 1)),
             [.., b'\r'] => {}
+            [.., b'\n'] if bare_lf => return Ok(Some(at + 1)),
+            _ if bare_lf => {}
             // Found again, for the search has not gone on.
             _ => return Err(Fault::LineEnd),
         }

@@ -9,6 +9,7 @@ mod fault;
 mod head;
 mod outbox;
 mod spelling;
+mod trailers;
 mod write;
 
 pub use content::{Decoded, Decoder, Encoder, Framing, Mismatch};

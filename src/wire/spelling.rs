@@ -1,74 +1,98 @@
 //! How a sender spelled a head. Names are the same in upper and in lower case, but not to every consumer and every backend.
 
+use std::ops::Range;
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
+use httparse::Header;
 
-/// The head as it came, for the spelling of its names and of its reason phrase; nothing else is read from it. Cheap to clone.
+/// The names in a head, and the reason phrase of an answer, as they came. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Spelling(Bytes);
+pub struct Spelling(Option<Rc<Spelled>>);
+
+#[derive(Debug)]
+struct Spelled {
+    head: Bytes,
+    /// Where the names are, in order.
+    names: Vec<Range<u32>>,
+}
 
 impl Spelling {
-    pub(super) const fn of(head: Bytes) -> Self {
-        Self(head)
+    /// Of a head, and its lines as they were found in it.
+    pub(super) fn of(head: Bytes, lines: &[Header<'_>]) -> Self {
+        let begin = |name: &str| (name.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize) as u32;
+        let range = |line: &Header<'_>| begin(line.name)..begin(line.name) + line.name.len() as u32;
+        let names = lines.iter().map(range).collect();
+        Self(Some(Rc::new(Spelled { head, names })))
     }
 
-    pub(super) fn lines(&self) -> Lines<'_> {
-        // The first line is no header.
-        let rest = first_line(&self.0).map_or(&[][..], |(_, rest)| rest);
-        Lines { rest, next: None, passed: 0 }
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { spelled: self.0.as_deref(), at: 0, passed: 0, all: None }
     }
 
     /// The reason phrase of an answer with this status.
     pub(super) fn reason(&self, status: StatusCode) -> Option<&[u8]> {
-        let (line, _) = first_line(&self.0)?;
+        let head = &self.0.as_ref()?.head;
+        let line = head[..memchr::memchr(b'\n', head)?].trim_ascii_end();
         let rest = line.get("HTTP/1.1 ".len()..)?.strip_prefix(status.as_str().as_bytes())?;
         Some(rest.strip_prefix(b" ").unwrap_or(rest))
     }
 }
 
-/// The names in a head, in order. They are asked for in nearly the same order.
-pub(super) struct Lines<'a> {
-    rest: &'a [u8],
-    /// The name on the line before `rest`, where it is not used yet.
-    next: Option<&'a [u8]>,
-    /// A bit for each name that was passed over, and that may be asked for later.
-    passed: u64,
+impl Spelled {
+    fn name(&self, at: usize) -> Option<&[u8]> {
+        self.names.get(at).and_then(|name| self.head.get(name.start as usize..name.end as usize))
+    }
 }
 
-impl<'a> Lines<'a> {
-    fn advance(&mut self) -> Option<&'a [u8]> {
-        let (line, rest) = first_line(self.rest)?;
-        let name = name_of(line)?;
-        self.rest = rest;
-        self.next = Some(name);
-        self.next
+/// The names in a head. They are asked for in nearly the same order.
+pub(super) struct Names<'a> {
+    spelled: Option<&'a Spelled>,
+    /// The name that is expected next.
+    at: usize,
+    /// A bit for each name before that one, where some were passed over and may be asked for later.
+    passed: u64,
+    /// A bit for each name of all, once that was of interest.
+    all: Option<u64>,
+}
+
+impl<'a> Names<'a> {
+    /// The spelling on the `nth` line of a name. After a name's line come those of the same name that are left, if they are
+    /// asked for at all.
+    pub(super) fn spelled(&mut self, name: &HeaderName, nth: usize) -> Option<&'a [u8]> {
+        let spelled = self.spelled?;
+        let Some(next) = spelled.name(self.at) else {
+            // All were asked for, and none was passed over: this one was added.
+            return if self.passed == 0 && nth == 0 { None } else { self.find(name, nth) };
+        };
+        let is_first = nth > 0 || self.passed == 0 || self.passed & bit(next) == 0;
+        if is_first && next.eq_ignore_ascii_case(name.as_str().as_bytes()) {
+            self.at += 1;
+            return Some(next);
+        }
+        self.find(name, nth)
     }
 
-    /// The spelling of a name's next line, if that is the next line of all; `again` where the name's line before was the last
-    /// one asked for.
-    pub(super) fn expect(&mut self, name: &HeaderName, again: bool) -> Option<&'a [u8]> {
-        let next = self.next.or_else(|| self.advance())?;
-        let is_first = again || self.passed & bit(next) == 0;
-        let is_it = is_first && next.eq_ignore_ascii_case(name.as_str().as_bytes());
-        is_it.then(|| {
-            self.next = None;
-            next
-        })
-    }
-
-    /// The spelling of the `nth` line of a name, wherever it is; the lines after it are expected next.
-    pub(super) fn find(mut self, name: &HeaderName, nth: usize) -> Option<(&'a [u8], Self)> {
-        let mut left = nth;
-        while let Some(next) = self.advance() {
-            if next.eq_ignore_ascii_case(name.as_str().as_bytes()) {
+    /// Looks for it from the begin.
+    fn find(&mut self, name: &HeaderName, nth: usize) -> Option<&'a [u8]> {
+        let (spelled, wanted) = (self.spelled?, name.as_str().as_bytes());
+        if self.all.is_some_and(|all| all & bit(wanted) == 0) {
+            return None;
+        }
+        let (mut left, mut passed) = (nth, 0);
+        for at in 0..spelled.names.len() {
+            let next = spelled.name(at)?;
+            if next.eq_ignore_ascii_case(wanted) {
                 if left == 0 {
-                    self.next = None;
-                    return Some((next, self));
+                    (self.at, self.passed) = (at + 1, passed);
+                    return Some(next);
                 }
                 left -= 1;
             }
-            self.passed |= bit(next);
+            passed |= bit(next);
         }
+        self.all = Some(passed);
         None
     }
 }
@@ -78,15 +102,4 @@ fn bit(name: &[u8]) -> u64 {
     let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
     let mixed = (first.to_ascii_lowercase() as usize) * 7 + (last.to_ascii_lowercase() as usize) * 3 + name.len();
     1 << (mixed % 64)
-}
-
-fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(b'\n', bytes)?;
-    let line = &bytes[..end];
-    Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
-}
-
-/// The name on a header line; the empty line has none. Space before the colon is passed over (RFC 9112, section 5.1).
-fn name_of(line: &[u8]) -> Option<&[u8]> {
-    Some(line[..memchr::memchr(b':', line)?].trim_ascii_end())
 }

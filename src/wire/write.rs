@@ -5,7 +5,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::Spelling;
-use super::spelling::Lines;
+use super::spelling::Names;
 
 /// What a request's head says beside its headers.
 #[derive(Debug, Clone, Copy)]
@@ -90,31 +90,21 @@ fn size(headers: &HeaderMap) -> usize {
 
 /// Finds the spelling of names that are asked for in the order of a map: by first mention, a name's lines one after another.
 struct Speller<'a> {
-    spelling: Option<&'a Spelling>,
-    lines: Option<Lines<'a>>,
+    names: Option<Names<'a>>,
     last: Option<(&'a HeaderName, usize)>,
 }
 
 impl<'a> Speller<'a> {
     fn new(spelling: Option<&'a Spelling>) -> Self {
-        Self { spelling, lines: spelling.map(Spelling::lines), last: None }
+        Self { names: spelling.map(Spelling::names), last: None }
     }
 
     fn spelled(&mut self, name: &'a HeaderName) -> &'a [u8] {
         let plain = name.as_str().as_bytes();
-        let (Some(spelling), Some(lines)) = (self.spelling, &mut self.lines) else { return plain };
+        let Some(names) = &mut self.names else { return plain };
         let nth = self.last.filter(|(last, _)| *last == name).map_or(0, |(_, nth)| nth + 1);
         self.last = Some((name, nth));
-        if let Some(spelled) = lines.expect(name, nth > 0) {
-            return spelled;
-        }
-        match spelling.lines().find(name, nth) {
-            Some((spelled, after)) => {
-                self.lines = Some(after);
-                spelled
-            }
-            None => plain,
-        }
+        names.spelled(name, nth).unwrap_or(plain)
     }
 }
 

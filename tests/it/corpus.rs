@@ -79,3 +79,8 @@ fn differences_are_ones_both_ways() {
 fn programs_end_without_a_panic() {
     holds("jq", properties::jq);
 }
+
+#[test]
+fn messages_are_the_same_however_they_are_cut() {
+    holds("wire", properties::wire);
+}

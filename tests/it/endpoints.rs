@@ -1,8 +1,12 @@
 //! Several endpoints of one backend, the names they have, and the connections that are kept to them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::world::{Behaviour, Metrics, Origin, Proxy, Reply, World, soon};
+use tokio::task::JoinSet;
+
+use crate::world::{Behaviour, Client, Metrics, Origin, Proxy, Raw, Reply, Request, World, soon};
 
 const COMPLETE: &str = "stage = \"complete\"";
 
@@ -38,14 +42,11 @@ async fn an_endpoint_that_nobody_answers_at_is_left_out_and_comes_back() {
     let (good, dead) = (Origin::answering(Reply::rich()), Origin::start(Behaviour::Refuse));
     let proxy = serving(&urls(&[&good, &dead])).await;
     let mut client = proxy.connect().await;
-    let get = crate::world::Request::get("/recommendations/user-1");
-    let mut failures = 0;
+    let get = Request::get("/recommendations/user-1");
     for _ in 0..100 {
         let answer = soon("an answer", client.send(&get)).await.expect("an answer");
-        failures += usize::from(answer.status != 200);
+        assert_eq!(answer.status, 200, "nothing was sent to the one that is not there, so the other one gets it");
     }
-    // One connection is one worker: one call finds out, and perhaps one trial.
-    assert!(failures <= 2, "{failures} of 100");
     let metrics = proxy.until("it is left out", |metrics| healthy(metrics, dead.address()) == Some(0.0)).await;
     assert_eq!(healthy(&metrics, good.address()), Some(1.0));
 
@@ -60,12 +61,99 @@ async fn an_endpoint_that_nobody_answers_at_is_left_out_and_comes_back() {
 }
 
 #[tokio::test]
+async fn what_an_endpoint_does_not_accept_goes_to_another_one_whatever_its_method() {
+    let (good, dead) = (Origin::answering(Reply::rich()), Origin::start(Behaviour::Refuse));
+    let proxy = serving(&urls(&[&good, &dead])).await;
+    let requests = (0..20).map(|user| Request::post(&format!("/recommendations/user-{user}"), vec![b'b'; 100_000]));
+    for request in requests {
+        // Each on a connection of its own, so that both workers find out.
+        assert_eq!(proxy.send(&request).await.status, 200);
+    }
+    assert!(good.received().iter().all(|it| it.body_length == 100_000));
+    let metrics = proxy.until("it is left out", |metrics| healthy(metrics, dead.address()) == Some(0.0)).await;
+    assert_eq!(metrics.count("crossfade_retries_total", &[]), 0, "that was no second try");
+}
+
+/// One request after the other on one connection, until told to stop. One whose answer had begun may fail with its
+/// connection; one that nobody accepted may not.
+async fn ask_until(stop: Arc<AtomicBool>, address: SocketAddr) -> usize {
+    let mut client = Client::connect(address).await.expect("the proxy listens");
+    let mut asked = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let answer = client.send(&Request::get("/recommendations/user-1")).await.expect("an answer");
+        let why = answer.header("proxy-status").unwrap_or_default();
+        assert!(answer.status == 200 || why.contains("connection_terminated"), "request {asked}: {why}");
+        asked += 1;
+    }
+    asked
+}
+
+#[tokio::test]
+async fn nothing_is_refused_while_an_endpoint_comes_and_goes() {
+    let (good, restless) = (Origin::answering(Reply::rich()), Origin::answering(Reply::rich()));
+    let proxy = serving(&urls(&[&good, &restless])).await;
+    let (stop, mut asking) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for _ in 0..16 {
+        asking.spawn(ask_until(Arc::clone(&stop), proxy.address()));
+    }
+    for _ in 0..5 {
+        restless.until_received(restless.count() + 50).await;
+        restless.behave(Behaviour::Refuse);
+        good.until_received(good.count() + 50).await;
+        restless.behave(Behaviour::Answer(Reply::rich()));
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(soon("the last answers", asking.join_all()).await.into_iter().all(|asked| asked > 0));
+}
+
+#[tokio::test]
+async fn where_nobody_accepts_anything_there_is_one_answer() {
+    let dead = [(); 2].map(|()| Origin::start(Behaviour::Refuse));
+    let proxy = serving(&urls(&dead.each_ref())).await;
+    for answer in proxy.burst(0..10).await {
+        assert_eq!(answer.status, 502);
+    }
+    proxy.until("one outcome for each", |metrics| metrics.outcomes("v2") == [0, 10, 0]).await;
+    proxy.at_rest().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_its_consumer_stalls_is_no_failure_of_the_endpoint() {
+    let origins = [(); 2].map(|()| Origin::answering(Reply::rich()));
+    let proxy = serving(&format!("{}\ntimeout = \"400ms\"", urls(&origins.each_ref()))).await;
+    // Enough for either worker to leave out both, were they failures.
+    let mut stalled = Vec::new();
+    for _ in 0..40 {
+        let mut raw = Raw::connect(proxy.address()).await;
+        raw.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello").await;
+        stalled.push(raw);
+    }
+    for mut raw in stalled {
+        let answer = String::from_utf8(raw.read_to_end().await).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    }
+    let metrics = proxy.at_rest().await;
+    assert_eq!(origins.each_ref().map(|origin| healthy(&metrics, origin.address())), [Some(1.0); 2]);
+}
+
+#[tokio::test]
+async fn a_base_path_stands_before_paths_and_not_before_the_asterisk() {
+    let v2 = Origin::answering(Reply::rich());
+    let proxy = serving(&format!("url = \"http://{}/base\"", v2.address())).await;
+    for target in ["*", "/", "/a?b"] {
+        proxy.send(&Request::new("OPTIONS", target)).await;
+    }
+    let targets: Vec<_> = v2.received().into_iter().map(|it| it.target).collect();
+    assert_eq!(targets, ["*", "/base/", "/base/a?b"]);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_fails_in_a_row_is_left_out() {
     let (good, bad) = (Origin::answering(Reply::rich()), Origin::answering(Reply::new(503, "")));
     // The shorter the timeout that a failure counts as, the sooner it is chosen again for all that.
     let proxy = serving(&format!("{}\ntimeout = \"251ms\"", urls(&[&good, &bad]))).await;
     let mut client = proxy.connect().await;
-    let get = crate::world::Request::get("/recommendations/user-1");
+    let get = Request::get("/recommendations/user-1");
     good.behave(Behaviour::Trickle(Reply::rich(), std::time::Duration::from_millis(1)));
     let left_out = async {
         while healthy(&proxy.metrics().await, bad.address()) != Some(0.0) {

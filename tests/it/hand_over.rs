@@ -36,9 +36,16 @@ struct Load {
 
 impl Load {
     fn start(proxy: &Proxy) -> Self {
-        let (going, mut consumers, address) = (Arc::new(AtomicBool::new(true)), JoinSet::new(), proxy.address());
+        let mut load = Self::of(proxy.address(), "/recommendations/1", Some(&Reply::rich().body));
+        load.consumers.spawn(speak_http_2(proxy.address(), Arc::clone(&load.going)));
+        load
+    }
+
+    /// Over HTTP/1.1; `body` is what every answer should be, where that is known.
+    fn of(address: SocketAddr, target: &'static str, body: Option<&[u8]>) -> Self {
+        let (going, mut consumers) = (Arc::new(AtomicBool::new(true)), JoinSet::new());
         for number in 0..8 {
-            let (going, keeps) = (Arc::clone(&going), number % 2 == 0);
+            let (going, keeps, body) = (Arc::clone(&going), number % 2 == 0, body.map(<[u8]>::to_vec));
             consumers.spawn(async move {
                 let (mut asked, mut kept) = (0, None);
                 while going.load(Ordering::Relaxed) {
@@ -47,18 +54,17 @@ impl Load {
                         None => Client::connect(address).await.expect("the port is open all the while"),
                     };
                     let user = format!("user-{}", asked % 100);
-                    let request = Request::get("/recommendations/1").header("x-user-id", user);
+                    let request = Request::get(target).header("x-user-id", user);
                     let answer = client.send(&request).await.unwrap_or_else(|error| {
                         panic!("request {asked} on a {} connection: {error}", if keeps { "kept" } else { "new" })
                     });
-                    assert_eq!((answer.status, &answer.body), (200, &Reply::rich().body));
+                    assert_eq!((answer.status, &answer.body), (200, body.as_ref().unwrap_or(&answer.body)));
                     kept = (keeps && answer.header("connection") != Some("close")).then_some(client);
                     asked += 1;
                 }
                 asked
             });
         }
-        consumers.spawn(speak_http_2(address, Arc::clone(&going)));
         Self { going, consumers }
     }
 
@@ -136,6 +142,18 @@ async fn no_request_fails_when_another_process_takes_over_and_the_ledger_goes_on
     let ids = events(&proxy).await;
     assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "{ids:?}");
     assert!(load.end().await > 300);
+}
+
+#[tokio::test]
+async fn whoever_asks_the_admin_port_is_answered_as_well_all_the_while() {
+    let (mut proxy, _v1, _v2) = world().await;
+    let (scrapes, looks) = (Load::of(proxy.admin_address(), "/metrics", None), proxy.admin_address());
+    let looks = Load::of(looks, "/livez", Some(b"ok\n"));
+    for _ in 0..5 {
+        let old = proxy.succeed().await;
+        assert_eq!(old.exit().await.code(), Some(0));
+    }
+    assert!(scrapes.end().await > 0 && looks.end().await > 0);
 }
 
 #[tokio::test]

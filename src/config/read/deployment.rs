@@ -24,7 +24,7 @@ use super::value::Value;
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
 /// Keys of the contract that this version does not act on.
 const UNSUPPORTED: [&str; 1] = ["fleet"];
-/// Least room for a head: what hyper's HTTP/1 parser needs.
+/// Least room for a head: what clients and servers commonly count on.
 const LEAST_HEADER_BYTES: usize = 8 << 10;
 /// Names that mean something else in `rollout.toml` and in the label `dependency`.
 const RESERVED: [&str; 2] = ["change", "none"];

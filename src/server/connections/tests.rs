@@ -56,44 +56,13 @@ fn a_consumer_that_does_not_read_its_answer_loses_the_connection() {
 }
 
 #[test]
-fn an_idle_connection_tires_after_two_sweeps_and_wakes_with_its_next_request() {
-    let connections = Rc::new(Connections::default());
-    let registration = connections.open();
-    let witness = registration.witness();
-    sweep(&connections, 1);
-    assert!(!witness.may_rest());
-    sweep(&connections, 1);
-    assert!(witness.may_rest());
-    witness.read_some();
-    assert!(!witness.may_rest(), "a head has begun");
-    let exchange = witness.exchange();
-    sweep(&connections, 5);
-    assert!(!witness.may_rest());
-    drop(exchange);
-    assert!(!witness.may_rest(), "it has just been busy");
-    sweep(&connections, 2);
-    assert!(witness.may_rest());
-}
-
-#[test]
-fn an_http_2_connection_never_rests() {
-    let connections = Rc::new(Connections::default());
-    let registration = connections.open();
-    registration.witness().is_multiplexed();
-    sweep(&connections, 10);
-    assert!(!registration.witness().may_rest());
-}
-
-#[test]
 fn a_drain_waits_for_one_more_request_of_whoever_does_not_know_of_it() {
     let connections = Rc::new(Connections::default());
     let (idle, busy) = (connections.open(), connections.open());
     let witness = busy.witness();
     let exchange = witness.exchange();
     connections.drain();
-    assert!(witness.has_to_say_goodbye(), "the answer has not begun");
-    exchange.has_head();
-    assert!(!witness.has_to_say_goodbye(), "it is too late for that");
+    assert!(witness.is_draining());
     sweep(&connections, 10);
     assert_eq!(idle.activity().doom(), None);
     sweep(&connections, 1);

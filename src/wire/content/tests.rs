@@ -30,8 +30,8 @@ fn content_ends_where_its_framing_says() {
         assert_eq!(of(Framing::Length(3), "abcnext"), text("abc", "next", true));
         assert_eq!(of(Framing::Length(9), "abc"), text("abc", "", false));
         assert_eq!(of(Framing::UntilClose, "abc"), text("abc", "", false));
-        let chunks = "a;x=\"y\"\r\n0123456789\r\n1 \r\nx\r\n0\r\n\r\nnext";
-        assert_eq!(of(Framing::Chunked, chunks), text("0123456789x", "next", true));
+        let chunks = "a;x=\"y\"\r\n0123456789\r\n1 \r\nx\r\n1\t ;y z\r\ny\r\n0\r\n\r\nnext";
+        assert_eq!(of(Framing::Chunked, chunks), text("0123456789xy", "next", true));
         let trailers = "1\r\na\r\n0\r\nX: y\r\nz:\r\n\r\nnext";
         assert_eq!(of(Framing::Chunked, trailers), text("a{\"x\": \"y\", \"z\": \"\"}", "next", true));
     }
@@ -52,6 +52,8 @@ fn chunks_that_are_none_are_a_fault() {
         "fffffffffffffffff\r\n",
         " 1\r\na\r\n",
         ";\r\n",
+        "1 1\r\na\r\n",
+        "1 x;y\r\na\r\n",
         "1\r\na\r\n0\r\nx\r\n\r\n",
         "0\r\na: b\n\r\n",
         "0\r\n a: b\r\n\r\n",

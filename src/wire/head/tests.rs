@@ -130,6 +130,10 @@ fn the_length_of_an_answer_follows_the_rules_in_their_order() {
         ("HTTP/1.1 20 OK\r\n\r\n", Err(Fault::Syntax)),
         ("HTTP/1.1 099 OK\r\n\r\n", Err(Fault::Syntax)),
         ("ICY 200 OK\r\n\r\n", Err(Fault::Syntax)),
+        ("SSH-2.0-OpenSSH_9.2\r\n", Err(Fault::Syntax)),
+        ("HTTP/1.1 200 OK\nContent-Length: 3\n\nabc\n\n", Ok(Framing::Length(3))),
+        ("HTTP/1.1 200 OK\nContent-Length: 3\n\r\nabc", Ok(Framing::Length(3))),
+        ("\r\n\r\nHTTP/1.1 204 No\r\n\r\n", Ok(Framing::Empty)),
     ] {
         assert_eq!(of(head, Method::GET), framing, "{head:?}");
     }

@@ -412,6 +412,11 @@ impl Proxy {
         answers
     }
 
+    /// Where people and Prometheus connect.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.process().ports.admin
+    }
+
     /// `GET` on the admin port.
     pub(crate) async fn admin_get(&self, path: &str) -> Response {
         self.admin(&Request::get(path)).await
@@ -424,11 +429,7 @@ impl Proxy {
 
     async fn admin(&self, request: &Request) -> Response {
         let request = request.clone().header("connection", "close");
-        // A process whose place is being taken may have just accepted the connection, and leaves without an answer.
-        match ask(self.process().ports.admin, &request).await {
-            Ok(answer) => answer,
-            Err(_) => ask(self.process().ports.admin, &request).await.expect("the admin port answers"),
-        }
+        ask(self.admin_address(), &request).await.expect("the admin port answers")
     }
 
     /// One of the human verbs.
