@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::interim::Listener;
 use super::pair::Pair;
-use super::scoring::{Head, kind, may_stream};
+use super::scoring::{Head, nature};
 use super::strict;
 use super::tee::LegBody;
 use super::upgrade;
@@ -87,27 +87,33 @@ impl Leg {
             Ok(()) => self.upstream.call(outgoing, due.into(), self).await,
             Err(error) => Err(error),
         };
-        let called = called.map(|answer| fault::after(self.fault, answer));
-        let called = called.and_then(|response| asked_for(response, offer.as_ref())).and_then(one_length);
         let latency = begun.elapsed();
         self.pair.route().tally().duration(self.backend, self.pair.role(self.backend), latency);
-        called.map(|response| {
-            let head = Head {
-                method: self.method.clone(),
-                conditional: self.conditional,
-                status: response.status(),
-                headers: Head::headers(
-                    response.headers(),
-                    self.pair.route().scorer(self.backend),
-                    self.pair.allowed_headers(),
-                ),
-                kind: kind(response.headers()),
-                latency,
-                may_stream: may_stream(response.headers()),
-                unmapped: self.maps(response.status(), response.headers()),
-            };
-            Answering { response, head }
-        })
+        let mut response = fault::after(self.fault, called?);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_asked_for(&response, offer.as_ref()) {
+            return Err(UpstreamError::Unasked);
+        }
+        if !strict::settle_length(response.headers_mut()) {
+            return Err(UpstreamError::Ambiguous);
+        }
+        let head = self.head(response.status(), response.headers(), latency);
+        Ok(Answering { response, head })
+    }
+
+    /// What scoring has to know of an answer whose head came after `latency`.
+    pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, latency: Duration) -> Head {
+        let scorer = self.pair.route().scorer(self.backend);
+        let (kind, may_stream) = nature(headers);
+        Head {
+            method: self.method.clone(),
+            conditional: self.conditional,
+            status,
+            headers: Head::headers(headers, scorer, self.pair.allowed_headers()),
+            kind,
+            latency,
+            may_stream,
+            unmapped: self.maps(status, headers),
+        }
     }
 }
 
@@ -125,17 +131,7 @@ impl Ear for Leg {
     }
 }
 
-/// Refuses an answer that does not say its length in one way.
-fn one_length(mut response: Response<AnswerBody<LegBody>>) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
-    if strict::settle_length(response.headers_mut()) { Ok(response) } else { Err(UpstreamError::Ambiguous) }
-}
-
-/// Refuses an answer that changes the protocol when nobody asked for that, or to something else.
-fn asked_for(
-    response: Response<AnswerBody<LegBody>>,
-    offer: Option<&HeaderValue>,
-) -> Result<Response<AnswerBody<LegBody>>, UpstreamError> {
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let is_asked_for = || offer.is_some_and(|offer| upgrade::chosen(response.headers(), offer).is_some());
-    if switches && !is_asked_for() { Err(UpstreamError::Unasked) } else { Ok(response) }
+/// Whether an answer that changes the protocol changes it to what somebody offered.
+fn is_asked_for(response: &Response<AnswerBody<LegBody>>, offer: Option<&HeaderValue>) -> bool {
+    offer.is_some_and(|offer| upgrade::chosen(response.headers(), offer).is_some())
 }

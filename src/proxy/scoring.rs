@@ -16,7 +16,7 @@ use super::pair::Pair;
 use super::worker::Shared;
 use crate::backend::Backend;
 use crate::outcome::Cause;
-use crate::score::{Answer, Body, Finding, GRPC_STATUS, Score, Scorer, is_grpc};
+use crate::score::{Answer, Body, Finding, GRPC_STATUS, Score, Scorer, names_grpc};
 use crate::study::ContentKind;
 
 /// Bytes that are scored at most before other work of the worker gets its turn: some 3 ms.
@@ -71,14 +71,14 @@ impl Head {
     }
 }
 
-/// Whether an answer may go on for ever: events, and gRPC calls, whose kind nobody can tell from the outside. Not one
-/// that is over with its head.
-pub(super) fn may_stream(headers: &HeaderMap) -> bool {
-    if is_grpc(headers) {
-        return !headers.contains_key(GRPC_STATUS);
-    }
-    let kind = content_type(headers);
-    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+/// What an answer says it is, and whether it may go on for ever: events, and gRPC calls, whose kind nobody can tell from the
+/// outside. Not one that is over with its head.
+pub(super) fn nature(headers: &HeaderMap) -> (ContentKind, bool) {
+    let said = content_type(headers);
+    let kind = ContentKind::of(said);
+    let is_event = said.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
+    let is_call = names_grpc(said) && !headers.contains_key(GRPC_STATUS);
+    (kind, is_event || is_call)
 }
 
 /// What an answer says it is.

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use super::capture::Capture;
 use super::leg::Leg;
 use super::reshape;
-use super::scoring::{Complete, Head, kind, may_stream};
+use super::scoring::Complete;
 use super::tee::LegBody;
 use super::worker::Worker;
 use crate::backend::Backend;
@@ -89,16 +89,7 @@ async fn again(worker: &Worker, leg: &Leg, mut outgoing: Box<Outgoing<LegBody>>,
 async fn ask(worker: &Worker, leg: &Leg, outgoing: &mut Outgoing<LegBody>, begun: Instant) -> Option<Score> {
     let due = begun + leg.timeout();
     let (head, mut body) = leg.upstream.call(outgoing, due.into(), &()).await.ok()?.into_parts();
-    let head = Head {
-        method: leg.method.clone(),
-        conditional: leg.conditional,
-        status: head.status,
-        headers: Head::headers(&head.headers, leg.pair.route().scorer(leg.backend), &[]),
-        kind: kind(&head.headers),
-        latency: begun.elapsed(),
-        may_stream: may_stream(&head.headers),
-        unmapped: leg.maps(head.status, &head.headers),
-    };
+    let head = leg.head(head.status, &head.headers, begun.elapsed());
     let mut capture = Capture::new(worker, &leg.pair);
     while let Some(frame) = body.frame().await {
         capture.frame(&frame.ok()?);

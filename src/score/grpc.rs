@@ -16,7 +16,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a content type is one of gRPC.
-pub(super) fn names_grpc(kind: &[u8]) -> bool {
+pub fn names_grpc(kind: &[u8]) -> bool {
     let rest = kind.get(16..).filter(|_| kind[..16].eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

@@ -21,7 +21,7 @@ pub use advice::{RetryAdvice, Saved, TRIAL_BACKOFF, Trials};
 pub use answer::{Answer, Body, is_conditional};
 pub use decode::decoded;
 pub use flaws::{Catalogue, Finding, Flaw, Flaws};
-pub use grpc::{STATUS as GRPC_STATUS, is_grpc};
+pub use grpc::{STATUS as GRPC_STATUS, is_grpc, names_grpc};
 pub use jq::{JqError, JqFault, Program, STACK as JQ_STACK};
 pub use lift::{Beside, Counted, Failed, Lift, Quadrants, Row};
 pub use mapping::{Mapping, MappingError, MappingFault, Place, is_json, map_request};

@@ -66,7 +66,7 @@ impl<'a> Names<'a> {
             // All were asked for, and none was passed over: this one was added.
             return if self.passed == 0 && nth == 0 { None } else { self.find(name, nth) };
         };
-        let is_first = nth > 0 || self.passed & bit(next) == 0;
+        let is_first = nth > 0 || self.passed == 0 || self.passed & bit(next) == 0;
         if is_first && next.eq_ignore_ascii_case(name.as_str().as_bytes()) {
             self.at += 1;
             return Some(next);
