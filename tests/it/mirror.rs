@@ -30,6 +30,8 @@ async fn mirroring_that_hurts_v1_stops_and_nothing_is_promoted() {
 
     // What was under way is over; V1 is well again, and is left alone all the same.
     proxy.at_rest().await;
+    let all = v1.count() as u64;
+    proxy.until("every report", |metrics| metrics.outcomes("v1").iter().sum::<u64>() == all).await;
     v1.behave(Behaviour::Answer(Reply::rich()));
     let (seen, skipped) = (v2.count(), [("reason", "sample")]);
     let before = proxy.metrics().await.count("crossfade_shadow_skipped_total", &skipped);

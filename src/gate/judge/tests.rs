@@ -139,6 +139,20 @@ fn resumes_with_what_was_finished_and_never_more() {
 }
 
 #[test]
+fn evidence_means_the_same_when_it_is_read_back_whatever_the_slo() {
+    let slos = (500..1000).map(|thousandth| f64::from(thousandth) / 1000.0);
+    let lost = slos.filter(|slo| {
+        let mut judge = judge(&Params { min_samples: 1, ..Params::for_slo(*slo) }, &["all"]);
+        judge.observe(0, 5, &outcomes(90, 10));
+        judge.tick(8);
+        let text = serde_json::to_string(&judge.save()).expect("plain data");
+        let read: SavedEvidence = serde_json::from_str(&text).expect("what was written can be read");
+        !read.is_for(judge.settings()) || read != judge.save()
+    });
+    assert_eq!(lost.collect::<Vec<_>>(), Vec::<f64>::new());
+}
+
+#[test]
 fn blames_nobody_for_an_outage_of_both_and_starts_afresh_after_it() {
     let params = Params { basis: Basis::Both, blip_s: 0.0, only_if_v1_better: false, ..params() };
     let mut judge = judge(&params, &["all"]);
