@@ -120,7 +120,7 @@ fn join_cookies(head: &mut request::Parts) {
     }
 }
 
-/// Says the length of the content once and in one way. Without a word about it, hyper would take a GET to have none.
+/// Says the length of the content once and in one way; without a word about it there would be none (RFC 9112, section 6.3).
 fn frame(headers: &mut HeaderMap, has_content: bool) {
     if let Some(length) = all(headers, &CONTENT_LENGTH).next() {
         let canonical = length.as_bytes().first() != Some(&b'0') || length.len() == 1;

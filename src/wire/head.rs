@@ -16,7 +16,7 @@ use super::{Fault, Spelling};
 /// that, a head is no small allocation any more.
 const ADDED_TO_REQUEST: usize = 5;
 const ADDED_TO_ANSWER: usize = 2;
-/// Lines that a head may have; hyper's limit.
+/// Lines that a head may have.
 const MOST_LINES: usize = 100;
 
 /// A head, and what it says of what follows.
